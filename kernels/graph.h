@@ -1,0 +1,61 @@
+/* The graph: builders append nodes in execution order; autodiff appends the backward nodes as ordinary nodes.
+ * A graph holds shapes and names only, never data. Building out of memory is recorded: cts_graph_status() is asked once at the end
+ * (builders keep returning usable dummies). One thread per graph; a finished graph may be read by many.
+ * SPDX-License-Identifier: MIT */
+#ifndef CTS_KERNELS_GRAPH_H
+#define CTS_KERNELS_GRAPH_H
+
+#include "kernels/base/arena.h"
+#include "kernels/op.h"
+#include "kernels/params.h"
+
+typedef struct cts_graph cts_graph;
+
+typedef struct {
+    cts_tensor *state; /* STATE tensor to be replaced ... */
+    cts_tensor *value; /* ... by this after a successful training run */
+} cts_state_update;
+
+int cts_graph_create(cts_graph **out, cts_params *params /* borrowed; may be NULL when no parameters are declared */);
+void cts_graph_destroy(cts_graph *g); /* NULL allowed; ends all tensors and nodes */
+cts_params *cts_graph_params(const cts_graph *g);
+
+/* Leaves. */
+cts_tensor *cts_graph_input(cts_graph *g, const char *name, cts_dtype dtype, int ndim, const int64_t *shape, cts_sym sym);
+/* The PARAM or STATE tensor of entry `param` of the graph's cts_params; one tensor per entry and graph. */
+cts_tensor *cts_graph_param(cts_graph *g, int param);
+/* Keep t after a run, readable under `name`. Names are unique. */
+void cts_graph_output(cts_graph *g, cts_tensor *t, const char *name);
+/* After a run with CTS_RUN_UPDATE_STATE, state takes the value of `value`. */
+void cts_graph_update_state(cts_graph *g, cts_tensor *state, cts_tensor *value);
+/* Mark an intermediate to be made again in backward instead of being kept. */
+void cts_graph_recompute(cts_tensor *t);
+/* Input or output by name; NULL = none. */
+cts_tensor *cts_graph_find(const cts_graph *g, const char *name);
+
+/* For op builders: a node with n_in inputs (copied, NULLs allowed), attr copied. Outputs are added with cts_node_out(). */
+cts_node *cts_graph_node(cts_graph *g, cts_op_kind op, int n_in, cts_tensor *const *in, const void *attr, size_t attr_bytes);
+cts_tensor *cts_node_out(cts_graph *g, cts_node *n, const char *name, cts_dtype dtype, int ndim, const int64_t *shape, cts_sym sym);
+cts_tensor *cts_node_out_like(cts_graph *g, cts_node *n, const char *name, const cts_tensor *like);
+/* A view of t with another shape of the same count, used by the reshape builder. */
+cts_tensor *cts_node_out_view(cts_graph *g, cts_node *n, const char *name, cts_tensor *t, int ndim, const int64_t *shape, cts_sym sym);
+void *cts_graph_alloc(cts_graph *g, size_t n); /* arena memory of the graph; never NULL (see status) */
+/* A number no other node of this graph has: the random stream of a dropout. Kept by recompute. */
+uint64_t cts_graph_stream(cts_graph *g);
+
+int cts_graph_status(const cts_graph *g);
+int cts_graph_n_nodes(const cts_graph *g);
+cts_node *cts_graph_node_at(const cts_graph *g, int i);
+int cts_graph_n_tensors(const cts_graph *g);
+cts_tensor *cts_graph_tensor_at(const cts_graph *g, int i);
+int cts_graph_n_updates(const cts_graph *g);
+cts_state_update cts_graph_update_at(const cts_graph *g, int i);
+/* Nodes [0, n_forward) are the forward pass; equal to n_nodes without backward. */
+int cts_graph_n_forward(const cts_graph *g);
+void cts_graph_set_forward(cts_graph *g, int n);
+/* Mark nodes dead whose outputs reach no pinned output, state update or accumulate. */
+void cts_graph_prune(cts_graph *g);
+/* Sum of macs over live forward nodes. */
+int64_t cts_graph_macs(const cts_graph *g);
+
+#endif
