@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Whole file into *data (caller frees with free(); one NUL byte beyond *n). CTS_E_IO, CTS_E_LIMIT when over max_bytes. */
+/* Whole file into *data (caller frees with free(); one NUL byte beyond *n). CTS_E_IO, CTS_E_LIMIT when over max_bytes.
+ */
 int cts_file_read(char **data, size_t *n, const char *path, size_t max_bytes);
 
 /* Read-only memory map. Zero the struct before; close twice is fine. An empty file maps to p = NULL, n = 0. */

@@ -9,14 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Parse strictly (duplicate keys refused, depth limited). name is used in messages. CTS_E_FORMAT names line and column. */
+/* Parse strictly (duplicate keys refused, depth limited). name is used in messages. CTS_E_FORMAT names line and column.
+ */
 int cts_json_parse(json_t **out, const char *text, size_t n, const char *name);
 int cts_json_load(json_t **out, const char *path, size_t max_bytes);
 /* Write atomically, sorted keys kept in insertion order, 2 spaces, trailing newline. */
 int cts_json_save(const json_t *j, const char *path);
 
-/* Fields of the object j read from file `name`. `required` false leaves *out untouched when the key is absent or null. */
-int cts_json_int(int64_t *out, const json_t *j, const char *key, bool required, int64_t min, int64_t max, const char *name);
+/* Fields of the object j read from file `name`. `required` false leaves *out untouched when the key is absent or null.
+ */
+int cts_json_int(int64_t *out, const json_t *j, const char *key, bool required, int64_t min, int64_t max,
+                 const char *name);
 int cts_json_double(double *out, const json_t *j, const char *key, bool required, const char *name);
 int cts_json_bool(bool *out, const json_t *j, const char *key, bool required, const char *name);
 /* Borrowed from j. */

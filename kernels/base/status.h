@@ -1,10 +1,11 @@
 /* Statuses and the thread's error sentence.
  *
  * Every fallible function of the project returns int: CTS_OK (0) or one of the codes below. Results leave through
- * out-pointers, which stay untouched on failure. The function that first notices a fault calls cts_fail() with ONE sentence
- * that names file, field, got and allowed; callers only pass the code up (or prefix context with cts_fail_in()).
- * Library code never prints, exits or aborts on input; programming mistakes end in CTS_ASSERT (check.h).
- * The sentence is thread-local; cts_parallel_for() and the loader carry a worker's sentence to the caller's thread.
+ * out-pointers, which stay untouched on failure. The function that first notices a fault calls cts_fail() with ONE
+ * sentence that names file, field, got and allowed; callers only pass the code up (or prefix context with
+ * cts_fail_in()). Library code never prints, exits or aborts on input; programming mistakes end in CTS_ASSERT
+ * (check.h). The sentence is thread-local; cts_parallel_for() and the loader carry a worker's sentence to the caller's
+ * thread.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_BASE_STATUS_H

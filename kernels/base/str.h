@@ -1,5 +1,5 @@
-/* Growable text and UTF-8. Out of memory is sticky: `failed` is set, later appends do nothing, and the caller tests once.
- * SPDX-License-Identifier: MIT */
+/* Growable text and UTF-8. Out of memory is sticky: `failed` is set, later appends do nothing, and the caller tests
+ * once. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_BASE_STR_H
 #define CTS_KERNELS_BASE_STR_H
 
@@ -23,7 +23,8 @@ void cts_str_printf(cts_str *s, const char *fmt, ...) CTS_PRINTF(2, 3);
 /* The text, never NULL. Valid until the next append. */
 const char *cts_str_text(const cts_str *s);
 
-/* Decode one code point of the n bytes at p: sets *cp, returns bytes used (1..4). A malformed byte gives U+FFFD, 1. n > 0. */
+/* Decode one code point of the n bytes at p: sets *cp, returns bytes used (1..4). A malformed byte gives U+FFFD, 1. n >
+ * 0. */
 size_t cts_utf8_decode(uint32_t *cp, const char *p, size_t n);
 /* Encode cp into out[4]; returns bytes written. */
 size_t cts_utf8_encode(char out[4], uint32_t cp);
