@@ -17,7 +17,8 @@
 int cts_nifti_load(cts_volume **out, const char *path, size_t max_bytes);
 /* Header only: voxels is NULL. */
 int cts_nifti_peek(cts_volume **out, const char *path);
-/* Write NIfTI-1 atomically with sform and qform, slope and inter as given; gzip when path ends in .gz (level 1..9, 0 = default 1). */
+/* Write NIfTI-1 atomically with slope and inter as given, sform and (where the axes are at right angles) qform when has_affine; gzip
+ * when path ends in .gz (level 1..9, 0 = default 1, see gzip_write.h). CTS_E_LIMIT for a dim above 32,767, CTS_E_IO, CTS_E_NOMEM. */
 int cts_nifti_save(const cts_volume *v, const char *path, int gzip_level);
 
 #endif
