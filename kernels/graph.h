@@ -1,6 +1,6 @@
 /* The graph: builders append nodes in execution order; autodiff appends the backward nodes as ordinary nodes.
- * A graph holds shapes and names only, never data. Building out of memory is recorded: cts_graph_status() is asked once at the end
- * (builders keep returning usable dummies). One thread per graph; a finished graph may be read by many.
+ * A graph holds shapes and names only, never data. Lists that cannot grow are recorded: cts_graph_status() is asked once at the end; out of memory for
+ * a node itself asserts (a graph is a few hundred KB). One thread per graph; a finished graph may be read by many.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_GRAPH_H
 #define CTS_KERNELS_GRAPH_H
@@ -24,6 +24,8 @@ cts_params *cts_graph_params(const cts_graph *g);
 cts_tensor *cts_graph_input(cts_graph *g, const char *name, cts_dtype dtype, int ndim, const int64_t *shape, cts_sym sym);
 /* The PARAM or STATE tensor of entry `param` of the graph's cts_params; one tensor per entry and graph. */
 cts_tensor *cts_graph_param(cts_graph *g, int param);
+/* The GRAD tensor of entry `param`, one per entry and graph (used by autodiff). */
+cts_tensor *cts_graph_grad(cts_graph *g, int param);
 /* Keep t after a run, readable under `name`. Names are unique. */
 void cts_graph_output(cts_graph *g, cts_tensor *t, const char *name);
 /* After a run with CTS_RUN_UPDATE_STATE, state takes the value of `value`. */
