@@ -28,6 +28,9 @@ struct cts_backend {
 int cts_backend_create(cts_backend **out, const char *name, cts_pool *pool);
 void cts_backend_destroy(cts_backend *b); /* NULL allowed */
 
+/* Fill alloc, free, upload, download, copy and host with the host's own. */
+void cts_backend_host_memory(cts_backend *b);
+
 /* The three constructors behind the factory. */
 int cts_backend_ref(cts_backend **out, cts_pool *pool);
 int cts_backend_cpu(cts_backend **out, cts_pool *pool);

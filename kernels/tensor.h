@@ -45,6 +45,7 @@ typedef struct cts_tensor {
     struct cts_node *producer;    /* NULL for inputs, parameters, states, gradients */
     bool pinned;                  /* an output: kept until the next run */
     bool recompute;               /* backward makes it again instead of keeping it */
+    bool recompute_clone;         /* made by autodiff as such a copy */
     bool want_grad;               /* an INPUT whose gradient is asked for */
 } cts_tensor;
 
