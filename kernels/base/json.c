@@ -80,7 +80,7 @@ static const char *type_name(const json_t *v)
 static int field(const json_t **value, const json_t *j, const char *key, bool required, const char *wanted,
                  const char *name)
 {
-    const json_t *v;
+    const json_t *v = NULL;
 
     if (!json_is_object(j))
         return cts_fail(CTS_E_FORMAT, "%s: an object with \"%s\" is wanted, got %s", name, key,
@@ -100,7 +100,7 @@ static int fail_type(const json_t *v, const char *key, const char *wanted, const
 int cts_json_int(int64_t *out, const json_t *j, const char *key, bool required, int64_t min, int64_t max,
                  const char *name)
 {
-    const json_t *v;
+    const json_t *v = NULL;
     int64_t got;
     int rc;
 
@@ -118,7 +118,7 @@ int cts_json_int(int64_t *out, const json_t *j, const char *key, bool required, 
 
 int cts_json_double(double *out, const json_t *j, const char *key, bool required, const char *name)
 {
-    const json_t *v;
+    const json_t *v = NULL;
     int rc;
 
     if ((rc = field(&v, j, key, required, "a number", name)) != CTS_OK || !v)
@@ -131,7 +131,7 @@ int cts_json_double(double *out, const json_t *j, const char *key, bool required
 
 int cts_json_bool(bool *out, const json_t *j, const char *key, bool required, const char *name)
 {
-    const json_t *v;
+    const json_t *v = NULL;
     int rc;
 
     if ((rc = field(&v, j, key, required, "true or false", name)) != CTS_OK || !v)
@@ -144,7 +144,7 @@ int cts_json_bool(bool *out, const json_t *j, const char *key, bool required, co
 
 int cts_json_string(const char **out, const json_t *j, const char *key, bool required, const char *name)
 {
-    const json_t *v;
+    const json_t *v = NULL;
     int rc;
 
     if ((rc = field(&v, j, key, required, "a string", name)) != CTS_OK || !v)
@@ -160,7 +160,7 @@ static int array_field(const json_t **array, const json_t *j, const char *key, b
                        const char *name)
 {
     const char *wanted = integers ? "an array of integers" : "an array of numbers";
-    const json_t *v, *e;
+    const json_t *v = NULL, *e;
     int rc;
 
     if ((rc = field(&v, j, key, required, wanted, name)) != CTS_OK)
@@ -183,7 +183,7 @@ static int array_field(const json_t **array, const json_t *j, const char *key, b
 
 int cts_json_doubles(double *out, size_t n, const json_t *j, const char *key, bool required, const char *name)
 {
-    const json_t *v;
+    const json_t *v = NULL;
     int rc = array_field(&v, j, key, required, n, false, name);
 
     for (size_t i = 0; rc == CTS_OK && v && i < n; i++)
@@ -193,7 +193,7 @@ int cts_json_doubles(double *out, size_t n, const json_t *j, const char *key, bo
 
 int cts_json_ints(int64_t *out, size_t n, const json_t *j, const char *key, bool required, const char *name)
 {
-    const json_t *v;
+    const json_t *v = NULL;
     int rc = array_field(&v, j, key, required, n, true, name);
 
     for (size_t i = 0; rc == CTS_OK && v && i < n; i++)
