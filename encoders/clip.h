@@ -1,0 +1,72 @@
+/* The CLIP pair: an image tower and a text tower into one space of unit vectors, and the contrastive loss between them.
+ *
+ * image: volume -> encoder -> vector -> to_visual_latent.weight (no bias) -> L2 norm -> [N, d]
+ * text:  tokens -> encoder -> vector -> to_text_latent.weight (no bias) -> L2 norm -> [N, d]
+ * Parameter names are those of the published CTCLIP classes: visual_transformer.*, text_transformer.*, to_visual_latent.weight,
+ * to_text_latent.weight, temperature [1] (the logarithm of the scale: 1 gives the scale e of DCFormer).
+ *
+ * The towers and the loss are separate graphs: a tower's backward starts from given gradients of its embeddings, the loss graph takes the
+ * embeddings of the whole batch. So gradient caching, several devices and frozen towers differ only in who fills the loss graph.
+ *
+ * config.json:
+ *   {"format": "ctsearch-clip", "version": 1,
+ *    "image": {"encoder": "dcformer", "config": {..}}, "text": {"encoder": "bert", "config": {..}},
+ *    "latent_dim": 512, "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0 (only for the sigmoid loss)}}
+ * where {"preset": "dcformer-nano"} may stand for an encoder and its config when reading.
+ * SPDX-License-Identifier: MIT */
+#ifndef CTS_ENCODERS_CLIP_H
+#define CTS_ENCODERS_CLIP_H
+
+#include "encoders/encoder.h"
+
+typedef enum { CTS_SIDE_IMAGE, CTS_SIDE_TEXT, CTS_SIDE_COUNT } cts_side;
+
+typedef struct {
+    const cts_encoder_def *encoder[CTS_SIDE_COUNT];
+    void *config[CTS_SIDE_COUNT]; /* owned */
+    int64_t latent_dim;
+    bool learned_temperature; /* temperature is a parameter, not a state */
+    double temperature;       /* its initial value: log of the scale */
+    bool has_bias;            /* parameter logit_bias [1], for the sigmoid loss */
+    double bias;
+} cts_clip_config;
+
+/* From a JSON object of file `file`. On success the caller ends it with cts_clip_config_clear(). */
+int cts_clip_config_parse(cts_clip_config *out, const json_t *j, const char *file);
+json_t *cts_clip_config_write(const cts_clip_config *c); /* NULL when out of memory */
+void cts_clip_config_clear(cts_clip_config *c);          /* zeroed is fine */
+
+/* A model: configuration and parameters. Readers may share it; who trains it is alone with it. */
+typedef struct {
+    cts_clip_config config;
+    cts_params *params; /* every entry declared */
+} cts_clip;
+
+/* Takes the config over (*c is zeroed on success). Parameters are declared; they hold no memory before cts_params_init() or a load. */
+int cts_clip_create(cts_clip **out, cts_clip_config *c);
+/* The same with initial values drawn from seed. */
+int cts_clip_create_init(cts_clip **out, cts_clip_config *c, uint64_t seed);
+void cts_clip_destroy(cts_clip *m); /* NULL allowed */
+
+/* Prefix of a side's encoder ("visual_transformer.") and the name of its projection ("to_visual_latent.weight"). */
+const char *cts_clip_prefix(cts_side side);
+const char *cts_clip_projection(cts_side side);
+
+/* Append one tower: encoder under its prefix, projection, L2 norm. Result [N, latent_dim]. The flags of b decide the form.
+ * The encoder's own outputs go to *enc when it is not NULL. */
+cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_side side, const cts_encoder_inputs *in, cts_encoder_outputs *enc);
+
+typedef enum {
+    CTS_LOSS_DCFORMER, /* symmetric InfoNCE with 1e-20 inside the logarithms, as published */
+    CTS_LOSS_INFONCE,  /* the exact symmetric cross entropy */
+    CTS_LOSS_SIGLIP    /* pairwise sigmoid; the config must have a bias */
+} cts_loss_kind;
+
+/* "dcformer", "infonce", "siglip" */
+int cts_loss_kind_parse(cts_loss_kind *out, const char *name);
+const char *cts_loss_kind_name(cts_loss_kind k);
+
+/* image, text [n, d] -> loss [1]; temperature and bias come from the params of the graph. */
+cts_tensor *cts_clip_build_loss(cts_build *b, const cts_clip_config *c, cts_loss_kind kind, cts_tensor *image, cts_tensor *text);
+
+#endif

@@ -1,0 +1,46 @@
+/* Model directories: what a trained or imported model is on disk.
+ *   config.json         configuration of the pair (clip.h)
+ *   model.safetensors   every parameter and state, F32, under its published name
+ *   vocab.txt | tokenizer.model   the tokenizer, copied byte for byte
+ *   preprocess.json     the recipe of the volumes; an opaque object here, data/ reads it
+ * Saving builds a new folder beside the target and swaps the two in one step, so that a reader or a crash sees the old or the new one.
+ * SPDX-License-Identifier: MIT */
+#ifndef CTS_ENCODERS_MODEL_DIR_H
+#define CTS_ENCODERS_MODEL_DIR_H
+
+#include "encoders/clip.h"
+#include "encoders/safetensors.h"
+#include "kernels/base/digest.h"
+
+/* Digests of what decides an embedding; empty string where the file is absent. */
+typedef struct {
+    char model[CTS_DIGEST_HEX];     /* SHA-256 over the digests of config.json (canonical form) and model.safetensors */
+    char tokenizer[CTS_DIGEST_HEX]; /* of the tokenizer file */
+    char recipe[CTS_DIGEST_HEX];    /* of preprocess.json in canonical form (sorted keys, no spaces) */
+} cts_model_digests;
+
+typedef struct {
+    cts_clip *clip;
+    char *dir;
+    char *tokenizer_path; /* NULL when the directory has none */
+    json_t *preprocess;   /* NULL when it has none */
+    cts_model_digests digest;
+} cts_model;
+
+/* Parameters of m (which hold data), the tokenizer file to copy (NULL = none; its name in the directory is vocab.txt when it ends in .txt, otherwise
+ * tokenizer.model) and the recipe (NULL = none). An existing target is replaced only when it is empty or a model directory. */
+int cts_model_dir_save(const char *dir, const cts_clip *m, const char *tokenizer_path, const json_t *preprocess);
+/* Strict: a missing, extra or wrongly shaped tensor is CTS_E_MISMATCH and names it, got and wanted. */
+int cts_model_dir_load(cts_model **out, const char *dir);
+void cts_model_destroy(cts_model *m); /* NULL allowed */
+/* Canonical digest of a recipe, as in cts_model_digests. */
+int cts_json_digest(char out[CTS_DIGEST_HEX], const json_t *j);
+
+/* All entries of p from the tensors whose name is prefix + entry name ("" = none); tensors without the prefix are left alone. Strict as above: nothing is
+ * changed unless all fits. A scalar tensor fits shape [1]. Allocates the data. */
+int cts_params_load(cts_params *p, const cts_safetensors *s, const char *prefix);
+/* p's entries as tensors to write: fills t[cts_params_n(p)], names are built in *names (free() it and its cts_params_n(p) strings by cts_st_names_free). */
+int cts_params_tensors(cts_st_tensor **t, char ***names, const cts_params *p, const char *prefix);
+void cts_st_names_free(char **names, int n);
+
+#endif
