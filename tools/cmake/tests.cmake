@@ -9,7 +9,10 @@ endif()
 
 set(CTS_BINARY "${CMAKE_BINARY_DIR}/ctsearch")
 file(GLOB support CONFIGURE_DEPENDS tests/support/*.c)
-cts_floor(cts_test_support SOURCES ${support})
+cts_floor(cts_test_support SOURCES ${support} LINK cts_formats ${CTS_CMOCKA})
+if(support)
+    target_compile_definitions(cts_test_support PRIVATE CTS_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+endif()
 
 # The floors a test of this folder may use: a low floor's tests build and run while the floors above are in pieces.
 function(cts_test_floors out folder)
