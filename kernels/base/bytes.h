@@ -1,6 +1,6 @@
 /* A bounded cursor over bytes: parsers touch input only through it. Reads past the end set `bad` and give 0; a parser
- * may therefore read a whole header and test `bad` once. Little endian unless `swap` is set. SPDX-License-Identifier:
- * MIT */
+ * may therefore read a whole header and test `bad` once. Little endian unless `swap` is set.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_BASE_BYTES_H
 #define CTS_KERNELS_BASE_BYTES_H
 
