@@ -27,11 +27,12 @@ cts_tensor *cts_build_vector(cts_build *b, const char *name, cts_init init, int6
 cts_init cts_init_fan_in(int64_t fan_in);
 
 /* <name>.weight [out, C], <name>.bias [out] or none: x [.., C] -> [.., out]. init: both entries; NULL = the default. */
-cts_tensor *cts_block_linear(cts_build *b, cts_tensor *x, const char *name, int64_t out, bool bias, const cts_init *init);
+cts_tensor *cts_block_linear(cts_build *b, cts_tensor *x, const char *name, int64_t out, bool bias,
+                             const cts_init *init);
 /* y = x W^T + bias, activation, times scale [out], plus residual: one fused node at inference, plain nodes in a graph with grad. scale, residual NULL
  * allowed. The output before scale and residual is recomputed where recompute is on. */
-cts_tensor *cts_block_linear_act(cts_build *b, cts_tensor *x, const char *name, int64_t out, cts_act_kind act, cts_tensor *scale, cts_tensor *residual,
-                                 const cts_init *init);
+cts_tensor *cts_block_linear_act(cts_build *b, cts_tensor *x, const char *name, int64_t out, cts_act_kind act,
+                                 cts_tensor *scale, cts_tensor *residual, const cts_init *init);
 /* <name>.weight, <name>.bias over the last axis. */
 cts_tensor *cts_block_layer_norm(cts_build *b, cts_tensor *x, const char *name, double eps);
 /* <name>.weight, .bias, .running_mean, .running_var over the last axis; eps 1e-5, momentum 0.1. */

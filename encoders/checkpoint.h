@@ -15,8 +15,8 @@ typedef struct {
 } cts_checkpoint_array;
 
 /* keep: how many checkpoints of dir to keep, this one included; 0 = all. Makes dir. *path (NULL allowed, free()) is the file written. */
-int cts_checkpoint_save(char **path, const char *dir, int64_t step, const cts_params *p, const cts_checkpoint_array *arrays, int n, const json_t *info,
-                        int keep);
+int cts_checkpoint_save(char **path, const char *dir, int64_t step, const cts_params *p,
+                        const cts_checkpoint_array *arrays, int n, const json_t *info, int keep);
 /* The checkpoint of highest step in dir that opens as a whole file; path itself when it is a file. Unreadable newer ones are logged and passed over.
  * CTS_E_NOTFOUND when there is none. Free with free(). */
 int cts_checkpoint_latest(char **path, const char *dir_or_file);

@@ -54,7 +54,8 @@ const char *cts_clip_projection(cts_side side);
 
 /* Append one tower: encoder under its prefix, projection, L2 norm. Result [N, latent_dim]. The flags of b decide the form.
  * The encoder's own outputs go to *enc when it is not NULL. */
-cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_side side, const cts_encoder_inputs *in, cts_encoder_outputs *enc);
+cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_side side, const cts_encoder_inputs *in,
+                                 cts_encoder_outputs *enc);
 
 typedef enum {
     CTS_LOSS_DCFORMER, /* symmetric InfoNCE with 1e-20 inside the logarithms, as published */
@@ -67,6 +68,7 @@ int cts_loss_kind_parse(cts_loss_kind *out, const char *name);
 const char *cts_loss_kind_name(cts_loss_kind k);
 
 /* image, text [n, d] -> loss [1]; temperature and bias come from the params of the graph. */
-cts_tensor *cts_clip_build_loss(cts_build *b, const cts_clip_config *c, cts_loss_kind kind, cts_tensor *image, cts_tensor *text);
+cts_tensor *cts_clip_build_loss(cts_build *b, const cts_clip_config *c, cts_loss_kind kind, cts_tensor *image,
+                                cts_tensor *text);
 
 #endif

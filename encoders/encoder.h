@@ -20,11 +20,12 @@ typedef enum { CTS_KIND_IMAGE, CTS_KIND_TEXT } cts_encoder_kind;
 #define CTS_PREFIX_BYTES 256
 typedef struct {
     cts_graph *graph;
-    bool grad;        /* the graph will be differentiated: plain ops only, no fused epilogues */
-    bool batch_stats; /* batch norms use this batch's statistics and move the running ones; false = running statistics */
-    bool dropout;     /* dropout is active */
-    bool recompute;   /* large intermediates are made again in backward instead of being kept */
-    bool trace;       /* named intermediates become graph outputs (cts_build_trace) */
+    bool grad; /* the graph will be differentiated: plain ops only, no fused epilogues */
+    bool
+        batch_stats; /* batch norms use this batch's statistics and move the running ones; false = running statistics */
+    bool dropout;    /* dropout is active */
+    bool recompute;  /* large intermediates are made again in backward instead of being kept */
+    bool trace;      /* named intermediates become graph outputs (cts_build_trace) */
     char prefix[CTS_PREFIX_BYTES]; /* goes before every parameter name: "visual_transformer.encoder." */
 } cts_build;
 
@@ -34,13 +35,14 @@ cts_build cts_build_make(cts_graph *g, bool train);
 /* What goes in. An image encoder reads volume; a text encoder reads the others. Dimension 0 of volume, first: symbol BATCH; of ids, positions,
  * types, key_mask: symbol TOKENS. The tensors are INPUTs of the graph, or made by other nodes. */
 typedef struct {
-    cts_tensor *volume;    /* F32 [N, z, x, y], window units of the recipe; x and y are the NIfTI axes, z the slice axis */
-    cts_tensor *ids;       /* I32 [n_tokens], sequences back to back, no padding */
+    cts_tensor *volume; /* F32 [N, z, x, y], window units of the recipe; x and y are the NIfTI axes, z the slice axis */
+    cts_tensor *ids;    /* I32 [n_tokens], sequences back to back, no padding */
     cts_tensor *positions; /* I32 [n_tokens], place inside its sequence from 0 */
     cts_tensor *types;     /* I32 [n_tokens], segment ids */
-    cts_tensor *offsets;   /* I32 [n_seq + 1], sequence s is rows [offsets[s], offsets[s + 1]); no symbol, unused entries repeat the last */
-    cts_tensor *first;     /* I32 [n_seq], row of each sequence's first token */
-    cts_tensor *key_mask;  /* I32 [n_tokens], 0 hides a key; NULL = all visible */
+    cts_tensor *
+        offsets; /* I32 [n_seq + 1], sequence s is rows [offsets[s], offsets[s + 1]); no symbol, unused entries repeat the last */
+    cts_tensor *first;    /* I32 [n_seq], row of each sequence's first token */
+    cts_tensor *key_mask; /* I32 [n_tokens], 0 hides a key; NULL = all visible */
 } cts_encoder_inputs;
 
 /* What comes out; NULL where the encoder has none. */
@@ -90,7 +92,8 @@ const cts_encoder_def *cts_encoder_find(const char *name);
 int cts_encoder_preset_find(const cts_encoder_def **def, void **config, const char *preset);
 
 /* {"encoder": name, "config": {..}} or {"preset": name} of file `file`, of the wanted kind, and back. */
-int cts_encoder_from_json(const cts_encoder_def **def, void **config, const json_t *j, cts_encoder_kind kind, const char *file);
+int cts_encoder_from_json(const cts_encoder_def **def, void **config, const json_t *j, cts_encoder_kind kind,
+                          const char *file);
 json_t *cts_encoder_to_json(const cts_encoder_def *def, const void *config);
 
 /* The INPUT tensors an encoder of this kind reads, made in g under the field names above ("volume", "ids", ...).

@@ -50,7 +50,7 @@ int cts_safetensors_open(cts_safetensors **out, const char *path);
 void cts_safetensors_close(cts_safetensors *s); /* NULL allowed; tensors end with it */
 const char *cts_safetensors_path(const cts_safetensors *s);
 int cts_safetensors_n(const cts_safetensors *s);
-const cts_st_tensor *cts_safetensors_at(const cts_safetensors *s, int i); /* sorted by name */
+const cts_st_tensor *cts_safetensors_at(const cts_safetensors *s, int i);              /* sorted by name */
 const cts_st_tensor *cts_safetensors_find(const cts_safetensors *s, const char *name); /* NULL = none */
 /* Value of a key of __metadata__; NULL = none. */
 const char *cts_safetensors_meta(const cts_safetensors *s, const char *key);

@@ -43,7 +43,8 @@ typedef struct {
 typedef struct cts_tower cts_tower;
 
 /* grads: made from spec->params, needed for train. CTS_E_MISMATCH when the volume size does not suit the encoder. */
-int cts_tower_create(cts_tower **out, const cts_tower_spec *spec, const cts_tower_options *o, cts_backend *b, cts_grads *grads);
+int cts_tower_create(cts_tower **out, const cts_tower_spec *spec, const cts_tower_options *o, cts_backend *b,
+                     cts_grads *grads);
 void cts_tower_destroy(cts_tower *t); /* NULL allowed */
 
 /* What was planned (peak bytes: arena_bytes + scratch_bytes), the forward multiply-adds of a full batch, and the result's width d. */
@@ -52,7 +53,7 @@ int64_t cts_tower_macs(const cts_tower *t);
 int64_t cts_tower_dim(const cts_tower *t);
 int64_t cts_tower_max_batch(const cts_tower *t);
 int64_t cts_tower_max_tokens(const cts_tower *t);
-int64_t cts_tower_max_length(const cts_tower *t);             /* text: longest sequence */
+int64_t cts_tower_max_length(const cts_tower *t);              /* text: longest sequence */
 void cts_tower_volume_dim(const cts_tower *t, int64_t dim[3]); /* image: z, x, y */
 cts_exec *cts_tower_exec(cts_tower *t);                        /* borrowed: profile, params_changed */
 
@@ -84,11 +85,13 @@ int cts_tower_backward(cts_tower *t, const float *d_out);
 typedef struct cts_clip_loss cts_clip_loss;
 /* grads: for a learned temperature or bias; NULL when evaluation only (then d_image and d_text of run must be NULL). CTS_E_INPUT when kind does not
  * suit the model (SIGLIP without bias). */
-int cts_clip_loss_create(cts_clip_loss **out, const cts_clip *m, cts_loss_kind kind, int64_t max_batch, cts_backend *b, cts_grads *grads);
+int cts_clip_loss_create(cts_clip_loss **out, const cts_clip *m, cts_loss_kind kind, int64_t max_batch, cts_backend *b,
+                         cts_grads *grads);
 void cts_clip_loss_destroy(cts_clip_loss *l);
 int cts_clip_loss_params_changed(cts_clip_loss *l);
 /* image, text [n, d] unit rows, pair i with pair i -> *loss. With d_image, d_text [n, d]: their gradients times weight, and the temperature's gradient
  * times weight added to grads. Both NULL = value only. */
-int cts_clip_loss_run(cts_clip_loss *l, int64_t n, const float *image, const float *text, double weight, double *loss, float *d_image, float *d_text);
+int cts_clip_loss_run(cts_clip_loss *l, int64_t n, const float *image, const float *text, double weight, double *loss,
+                      float *d_image, float *d_text);
 
 #endif
