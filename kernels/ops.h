@@ -126,7 +126,7 @@ cts_tensor *cts_op_gather_rows(cts_graph *g, cts_tensor *x, cts_tensor *idx);
 /* Packed multi-head attention: q, k, v [n_tokens, heads * dh]; offsets I32 [n_seq_max + 1], sequence s = rows [offsets[s], offsets[s+1]); unused trailing
  * entries repeat the last offset (empty sequences). key_mask I32 [n_tokens] or NULL: 0 hides a key from every query. Query i sees keys
  * i - back .. i + ahead (negative = unlimited): banded attention costs the band. Probabilities are dropped out with probability p (stream as in
- * cts_op_dropout, element = ((head * n_tokens_max + query row) * n_tokens_max + key row), n_tokens_max = planned rows). A query with no visible key gives 0.
+ * cts_op_dropout, element = ((head * n_tokens_max + query row) * n_tokens_max + key row), n_tokens_max = planned rows). A query with no visible key gives 0 (lse 0 too).
  * Outputs: o [n_tokens, heads * dh], lse [n_tokens, heads] (log of the softmax denominator, for backward).
  * attention_grad: (do, q, k, v, o, lse, offsets, key_mask) -> dq, dk, dv. */
 typedef struct {
