@@ -1,6 +1,4 @@
 /* Normalisation of each row: layer norm and division by the L2 norm, with their gradients. SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "kernels/ops/ops_internal.h"
 
 /* One number a row, in the shape of x without its last axis (so that a symbol of dimension 0 stays true). */

@@ -1,6 +1,4 @@
 /* Max pooling over cubic windows and the mean over inner dimensions, with their gradients. SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "kernels/ops/ops_internal.h"
 
 /* ---- max pool ---- */

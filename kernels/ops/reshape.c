@@ -1,7 +1,5 @@
 /* Shape and type: reshape (a view, nothing runs), permute (a dense copy), cast between f32 and the 16-bit floats.
  * SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "kernels/base/half.h"
 #include "kernels/ops/ops_internal.h"
 

@@ -1,8 +1,8 @@
 /* The dense arithmetic: convolutions of any kernel shape and linear layers as one GEMM a tap, and its two gradients.
  * SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "kernels/ops/ops_internal.h"
+
+#include <string.h>
 
 enum { IN_X, IN_W, IN_BIAS, IN_SCALE, IN_RESIDUAL, IN_COUNT };
 
