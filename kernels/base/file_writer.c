@@ -1,6 +1,7 @@
 /* The atomic writer: a reader of `path` sees the old bytes or the new ones, also after a crash at any moment. The order
  * is write, fsync of the file, rename, fsync of the folder; a rename that survives a power cut before the data does
- * would otherwise leave an empty file under the final name. SPDX-License-Identifier: MIT */
+ * would otherwise leave an empty file under the final name.
+ * SPDX-License-Identifier: MIT */
 #include "kernels/base/file.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* Counter-based random numbers: value i of stream `key` is a pure function, so recompute, resume, thread counts and
  * back ends agree, and a stream can be stored as (key, counter). The mixer is splitmix64's finaliser (Steele et al.
- * 2014). SPDX-License-Identifier: MIT */
+ * 2014).
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_BASE_RNG_H
 #define CTS_KERNELS_BASE_RNG_H
 

@@ -1,5 +1,6 @@
 /* Ctrl-C and SIGTERM as a flag that long loops poll, so that what was promised reaches the disk before the program
- * ends. SPDX-License-Identifier: MIT */
+ * ends.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_BASE_SIGNAL_H
 #define CTS_KERNELS_BASE_SIGNAL_H
 

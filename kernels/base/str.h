@@ -1,5 +1,6 @@
 /* Growable text and UTF-8. Out of memory is sticky: `failed` is set, later appends do nothing, and the caller tests
- * once. SPDX-License-Identifier: MIT */
+ * once.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_BASE_STR_H
 #define CTS_KERNELS_BASE_STR_H
 

@@ -1,5 +1,6 @@
 /* Workers sleep on `start` until the generation changes and report on `done`; nobody spins, so an idle pool costs
- * nothing and a process with more pools than CPUs still makes progress. SPDX-License-Identifier: MIT */
+ * nothing and a process with more pools than CPUs still makes progress.
+ * SPDX-License-Identifier: MIT */
 #include "kernels/base/thread.h"
 
 #include <pthread.h>

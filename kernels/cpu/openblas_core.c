@@ -1,6 +1,6 @@
 /* OpenBLAS 0.3.21 knows no CPU newer than itself and falls back to SSE3 kernels there, a fifth of the speed. It reads
- * OPENBLAS_CORETYPE in its own constructor, so ours must run earlier: priority 101 is the first a program may use. Works
- * with the static library only, whose constructor belongs to the same program. A value the user set stays.
+ * OPENBLAS_CORETYPE in its own constructor, so ours must run earlier: priority 101 is the first a program may use.
+ * Works with the static library only, whose constructor belongs to the same program. A value the user set stays.
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
