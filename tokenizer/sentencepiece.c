@@ -45,7 +45,8 @@ static int sentencepiece_ends(const void *state, int32_t *begin, int32_t *end)
 
     cts_sp_ends(state, &b, &e);
     if (b < 0 || e < 0)
-        return cts_fail(CTS_E_MISMATCH, "the model has no %s, which a text tower's sequence needs", b < 0 ? "<s>" : "</s>");
+        return cts_fail(CTS_E_MISMATCH, "the model has no %s, which a text tower's sequence needs",
+                        b < 0 ? "<s>" : "</s>");
     *begin = b;
     *end = e;
     return CTS_OK;

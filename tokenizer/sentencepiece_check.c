@@ -99,7 +99,8 @@ static int check_piece(cts_bytes piece, size_t index, const char *path)
 
 static uint32_t unit_at(const uint8_t *p, size_t i)
 {
-    return (uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 | (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24;
+    return (uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 | (uint32_t)p[4 * i + 2] << 16 |
+           (uint32_t)p[4 * i + 3] << 24;
 }
 
 static int check_charsmap(cts_bytes map, const char *path)
@@ -169,10 +170,13 @@ int cts_sp_check_model(const void *bytes, size_t n, const char *path)
         normalizer = normalizer || f.number == 3;
     }
     if (b.bad || cts_bytes_left(&b))
-        return cts_fail(CTS_E_FORMAT, "%s: not a SentencePiece model, or cut short, near byte %zu of %zu", path, b.at, n);
+        return cts_fail(CTS_E_FORMAT, "%s: not a SentencePiece model, or cut short, near byte %zu of %zu", path, b.at,
+                        n);
     if (!pieces || !trainer || !normalizer)
         return cts_fail(CTS_E_FORMAT, "%s: the SentencePiece model is cut short: it has no %s", path,
-                        !pieces ? "pieces" : !trainer ? "trainer_spec" : "normalizer_spec");
+                        !pieces    ? "pieces"
+                        : !trainer ? "trainer_spec"
+                                   : "normalizer_spec");
     if (pieces > CTS_TOKENIZER_MAX_IDS)
         return cts_fail(CTS_E_LIMIT, "%s: %zu pieces, a model has at most %d", path, pieces, CTS_TOKENIZER_MAX_IDS);
     return CTS_OK;

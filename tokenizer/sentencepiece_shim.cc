@@ -82,8 +82,8 @@ int cts_sp_open(cts_sp **out, const void *bytes, size_t n)
 {
     try {
         std::unique_ptr<cts_sp> sp(new cts_sp);
-        const auto status = sp->processor.LoadFromSerializedProto(
-            absl::string_view(static_cast<const char *>(bytes), n));
+        const auto status =
+            sp->processor.LoadFromSerializedProto(absl::string_view(static_cast<const char *>(bytes), n));
 
         if (!status.ok())
             return refused(CTS_E_FORMAT, "reading the model", status);
@@ -142,8 +142,8 @@ int cts_sp_encode(const cts_sp *sp, const char *text, size_t n_bytes, int (*put)
     }
 }
 
-int cts_sp_decode(const cts_sp *sp, const int32_t *ids, size_t n, int (*put)(void *ctx, const char *text, size_t n_bytes),
-                  void *ctx)
+int cts_sp_decode(const cts_sp *sp, const int32_t *ids, size_t n,
+                  int (*put)(void *ctx, const char *text, size_t n_bytes), void *ctx)
 {
     try {
         std::string text;

@@ -24,8 +24,8 @@ void cts_sp_ends(const cts_sp *sp, int32_t *begin, int32_t *end);
 /* put(ctx, id) is called for every id in order and returns a status; the first that is not 0 ends the call with it. */
 int cts_sp_encode(const cts_sp *sp, const char *text, size_t n_bytes, int (*put)(void *ctx, int32_t id), void *ctx);
 /* put(ctx, text, n_bytes) is called once. Ids must be in [0, size). */
-int cts_sp_decode(const cts_sp *sp, const int32_t *ids, size_t n, int (*put)(void *ctx, const char *text, size_t n_bytes),
-                  void *ctx);
+int cts_sp_decode(const cts_sp *sp, const int32_t *ids, size_t n,
+                  int (*put)(void *ctx, const char *text, size_t n_bytes), void *ctx);
 
 /* Train on n texts (C strings); put receives the bytes of the model file once. */
 typedef struct {

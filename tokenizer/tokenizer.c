@@ -149,8 +149,8 @@ int cts_tokenizer_encode(const cts_tokenizer *t, const char *text, size_t n_byte
     return CTS_OK;
 }
 
-int cts_tokenizer_encode_sequence(const cts_tokenizer *t, const char *text, size_t n_bytes, int32_t max_tokens, int32_t *ids,
-                                  size_t *n)
+int cts_tokenizer_encode_sequence(const cts_tokenizer *t, const char *text, size_t n_bytes, int32_t max_tokens,
+                                  int32_t *ids, size_t *n)
 {
     cts_ids v = {0};
     int32_t begin, end;

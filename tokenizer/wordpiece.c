@@ -32,11 +32,11 @@ typedef struct {
     char *bytes;
     entry *entries; /* [n], by id */
     int32_t n;
-    int32_t *table;     /* [mask + 1] id or -1 */
-    uint64_t *hash;     /* [n] */
-    size_t mask;        /* a power of two less one */
-    size_t longest;     /* bytes of the longest entry */
-    uint64_t continues; /* FNV-1a of "##" */
+    int32_t *table;             /* [mask + 1] id or -1 */
+    uint64_t *hash;             /* [n] */
+    size_t mask;                /* a power of two less one */
+    size_t longest;             /* bytes of the longest entry */
+    uint64_t continues;         /* FNV-1a of "##" */
     int32_t special[N_SPECIAL]; /* -1 = not in the vocabulary */
 } wordpiece;
 

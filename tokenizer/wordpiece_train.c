@@ -211,8 +211,8 @@ static pair *best_pair(learner *l)
         if (gain < best_gain || gain <= 0)
             continue;
         if (gain == best_gain &&
-            (p->count < best->count || (p->count == best->count && (p->left > best->left ||
-                                                                    (p->left == best->left && p->right > best->right)))))
+            (p->count < best->count ||
+             (p->count == best->count && (p->left > best->left || (p->left == best->left && p->right > best->right)))))
             continue;
         best = p;
         best_gain = gain;
@@ -362,7 +362,8 @@ static int write_pieces(const learner *l, const char *path)
         cts_str_append_n(&s, l->pieces.items[i].text, l->pieces.items[i].n_bytes);
         cts_str_append(&s, "\n");
     }
-    rc = s.failed ? cts_fail(CTS_E_NOMEM, "no memory for %zu pieces", l->pieces.n) : cts_file_write_atomic(path, s.p, s.n);
+    rc = s.failed ? cts_fail(CTS_E_NOMEM, "no memory for %zu pieces", l->pieces.n)
+                  : cts_file_write_atomic(path, s.p, s.n);
     cts_str_free(&s);
     return rc;
 }
