@@ -8,6 +8,4 @@ if [[ ! -f build-asan/build.ninja ]]; then
     echo "build-asan/ is missing: run tools/build.sh asan" >&2
     exit 1
 fi
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1}
-export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 exec ctest --test-dir build-asan -L 'fast|golden' --output-on-failure -j "$(nproc)"

@@ -49,8 +49,14 @@ function(cts_test_properties test stem)
     else()
         set(label fast)
     endif()
+    set(environment "CTS_BIN=${CTS_BINARY};CTS_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+    if(CTS_SANITIZE)
+        # An allocation nobody can satisfy must fail as it does without the sanitizer: that path is tested.
+        list(APPEND environment "ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1"
+            "UBSAN_OPTIONS=print_stacktrace=1")
+    endif()
     set_tests_properties(${test} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77 TIMEOUT 600
-        ENVIRONMENT "CTS_BIN=${CTS_BINARY};CTS_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+        ENVIRONMENT "${environment}")
 endfunction()
 
 if(CTS_CORE_ONLY)
