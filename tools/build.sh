@@ -13,11 +13,14 @@ if [[ ${1:-} == asan ]]; then
     shift
 fi
 if [[ ! -f $folder/build.ninja ]]; then
-    cmake --preset "$preset" >"/tmp/ctsearch-configure.$$" 2>&1 || {
-        cat "/tmp/ctsearch-configure.$$" >&2
-        rm -f "/tmp/ctsearch-configure.$$"
+    echo "build: configuring and compiling into $folder/" >&2
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    if ! cmake --preset "$preset" >"$log" 2>&1; then
+        cat "$log" >&2
         exit 3
-    }
-    rm -f "/tmp/ctsearch-configure.$$"
+    fi
 fi
-cmake --build "$folder" -- --quiet "$@" >&2
+quiet=(--quiet)
+[[ -t 2 ]] && quiet=() # a terminal shows one moving line
+cmake --build "$folder" -- "${quiet[@]}" "$@" >&2
