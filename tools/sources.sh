@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the checks: `sources PATTERN...` prints the project's files that match the patterns (relative to the root),
 # also those not committed yet; in a tree without git, all files outside the build folders.
 # SPDX-License-Identifier: MIT
