@@ -39,8 +39,9 @@ int cts_json_digest(char out[CTS_DIGEST_HEX], const json_t *j);
 /* All entries of p from the tensors whose name is prefix + entry name ("" = none); tensors without the prefix are left alone. Strict as above: nothing is
  * changed unless all fits. A scalar tensor fits shape [1]. Allocates the data. */
 int cts_params_load(cts_params *p, const cts_safetensors *s, const char *prefix);
-/* p's entries as tensors to write: fills t[cts_params_n(p)], names are built in *names (free() it and its cts_params_n(p) strings by cts_st_names_free). */
-int cts_params_tensors(cts_st_tensor **t, char ***names, const cts_params *p, const char *prefix);
+/* p's entries as tensors to write, in *t (free()) with room for `extra` more, and their names prefix + entry name in *names, which
+ * has room for the same and ends with cts_st_names_free(). */
+int cts_params_tensors(cts_st_tensor **t, char ***names, const cts_params *p, const char *prefix, int extra);
 void cts_st_names_free(char **names, int n);
 
 #endif

@@ -37,7 +37,6 @@ typedef struct {
     int64_t max_batch;  /* volumes or sequences a run; default 1 */
     int64_t max_tokens; /* text: tokens a run; default max_batch * longest sequence */
     int64_t volume[3];  /* image: z, x, y; default the config's */
-    cts_dtype storage;  /* reserved: only CTS_F32 */
 } cts_tower_options;
 
 typedef struct cts_tower cts_tower;
