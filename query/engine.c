@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+#include "query/engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/loader.h"
+#include "data/nifti.h"
+#include "kernels/base/arena.h"
+#include "kernels/base/check.h"
+#include "kernels/base/file.h"
+#include "kernels/base/log.h"
+#include "kernels/base/signal.h"
+#include "kernels/base/status.h"
+
+#define BATCH_VOXELS ((int64_t)8 << 20) /* volumes run together up to this many voxels: enough rows for small ones, one at a time for full-size scans */
+#define BATCH_MAX 16
+#define TEXT_BATCH 32
+
+struct cts_engine {
+    cts_model *model;         /* owned, or NULL when wrapped */
+    cts_tokenizer *own_tokenizer;
+    char *path;
+    cts_clip *clip;
+    const cts_tokenizer *tokenizer;
+    cts_recipe recipe;
+    cts_backend *backend;
+    cts_model_digests digest;
+    cts_tower *tower[CTS_SIDE_COUNT]; /* made on first use */
+    float *volumes;                   /* [batch][elements] */
+};
+
+/* "DIR" when it holds config.json, otherwise "DIR/model". */
+static int resolve(char **out, const char *dir)
+{
+    char *config = cts_path_join(dir, "config.json"), *inner = cts_path_join(dir, "model"), *inner_config = inner ? cts_path_join(inner, "config.json") : NULL;
+    int rc = CTS_OK;
+
+    if (!config || !inner || !inner_config)
+        rc = cts_fail(CTS_E_NOMEM, "out of memory");
+    else if (!cts_file_exists(config) && cts_file_exists(inner_config))
+        *out = inner, inner = NULL;
+    else if (!(*out = cts_strdup(dir)))
+        rc = cts_fail(CTS_E_NOMEM, "out of memory");
+    free(config);
+    free(inner);
+    free(inner_config);
+    return rc;
+}
+
+static int load_recipe(cts_engine *e)
+{
+    char *path;
+    int rc;
+
+    if (!e->model->preprocess)
+        return cts_fail(CTS_E_FORMAT, "%s: preprocess.json is missing; allowed: a model folder with the recipe its volumes were prepared with", e->path);
+    if (!(path = cts_path_join(e->path, "preprocess.json")))
+        return cts_fail(CTS_E_NOMEM, "out of memory");
+    if (!(rc = cts_recipe_load(&e->recipe, path)))
+        rc = cts_recipe_digest(&e->recipe, e->digest.recipe);
+    free(path);
+    return rc;
+}
+
+int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backend)
+{
+    cts_engine *e = calloc(1, sizeof *e);
+    int rc;
+
+    if (!e)
+        return cts_fail(CTS_E_NOMEM, "out of memory for a model");
+    e->backend = backend;
+    if ((rc = resolve(&e->path, model_dir)) || (rc = cts_model_dir_load(&e->model, e->path)))
+        goto out;
+    e->clip = e->model->clip;
+    e->digest = e->model->digest;
+    if (!e->model->tokenizer_path) {
+        rc = cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model", e->path);
+        goto out;
+    }
+    if ((rc = load_recipe(e)) || (rc = cts_tokenizer_open(&e->own_tokenizer, e->model->tokenizer_path)))
+        goto out;
+    e->tokenizer = e->own_tokenizer;
+    *out = e;
+    e = NULL;
+out:
+    cts_engine_close(e);
+    return rc;
+}
+
+int cts_engine_wrap(cts_engine **out, cts_clip *clip, const cts_recipe *recipe, const cts_tokenizer *tokenizer, cts_backend *backend)
+{
+    cts_engine *e = calloc(1, sizeof *e);
+
+    if (!e)
+        return cts_fail(CTS_E_NOMEM, "out of memory for a model");
+    e->clip = clip;
+    e->recipe = *recipe;
+    e->tokenizer = tokenizer;
+    e->backend = backend;
+    *out = e;
+    return CTS_OK;
+}
+
+void cts_engine_close(cts_engine *e)
+{
+    if (!e)
+        return;
+    for (int s = 0; s < CTS_SIDE_COUNT; s++)
+        cts_tower_destroy(e->tower[s]);
+    cts_aligned_free(e->volumes);
+    cts_tokenizer_close(e->own_tokenizer);
+    cts_model_destroy(e->model);
+    free(e->path);
+    free(e);
+}
+
+int64_t cts_engine_dim(const cts_engine *e)
+{
+    return e->clip->config.latent_dim;
+}
+
+const cts_clip *cts_engine_clip(const cts_engine *e)
+{
+    return e->clip;
+}
+
+const cts_recipe *cts_engine_recipe(const cts_engine *e)
+{
+    return &e->recipe;
+}
+
+const cts_tokenizer *cts_engine_tokenizer(const cts_engine *e)
+{
+    return e->tokenizer;
+}
+
+const char *cts_engine_path(const cts_engine *e)
+{
+    return e->path ? e->path : "";
+}
+
+const cts_model_digests *cts_engine_digests(const cts_engine *e)
+{
+    return &e->digest;
+}
+
+double cts_engine_scale(const cts_engine *e)
+{
+    int i = cts_params_find(e->clip->params, "temperature");
+
+    CTS_ASSERT(i >= 0, "a CLIP model declares its temperature");
+    return exp((double)cts_params_get(e->clip->params, i)->data[0]);
+}
+
+int cts_engine_params_changed(cts_engine *e)
+{
+    int rc = CTS_OK;
+
+    for (int s = 0; !rc && s < CTS_SIDE_COUNT; s++)
+        if (e->tower[s])
+            rc = cts_tower_params_changed(e->tower[s]);
+    return rc;
+}
+
+static int tower(cts_engine *e, cts_side side, cts_tower **out)
+{
+    cts_tower_spec spec = cts_clip_tower_spec(e->clip, side);
+    int64_t voxels = (int64_t)cts_recipe_elements(&e->recipe);
+    cts_tower_options o = {0};
+    int rc = CTS_OK;
+
+    if (!e->tower[side]) {
+        if (side == CTS_SIDE_IMAGE) {
+            o.max_batch = cts_max_i64(1, cts_min_i64(BATCH_MAX, BATCH_VOXELS / voxels));
+            memcpy(o.volume, e->recipe.size_zxy, sizeof o.volume);
+        } else {
+            o.max_batch = TEXT_BATCH;
+        }
+        rc = cts_tower_create(&e->tower[side], &spec, &o, e->backend, NULL);
+        if (!rc && side == CTS_SIDE_IMAGE && !(e->volumes = cts_aligned_alloc((size_t)(o.max_batch * voxels) * sizeof(float))))
+            rc = cts_fail(CTS_E_NOMEM, "out of memory for %lld volumes of %lld voxels", (long long)o.max_batch, (long long)voxels);
+    }
+    *out = e->tower[side];
+    return rc;
+}
+
+/* Token ids of one text as the tower reads it; *cut when it did not fit. */
+static int sequence(const cts_engine *e, const char *text, int32_t max, int32_t *ids, int32_t *n, size_t *cut)
+{
+    size_t got = 0;
+    int rc;
+
+    if (!text[strspn(text, " \t\r\n")])
+        return cts_fail(CTS_E_INPUT, "text: got an empty one, allowed: at least one word");
+    if ((rc = cts_tokenizer_encode_sequence(e->tokenizer, text, strlen(text), max, ids, &got)))
+        return rc;
+    *n = (int32_t)got;
+    if (cut && (int32_t)got == max)
+        (*cut)++;
+    return CTS_OK;
+}
+
+int cts_engine_texts(cts_engine *e, const char *const *texts, size_t n, float *out, size_t *cut)
+{
+    cts_tower *t;
+    int32_t **ids = NULL, *n_ids = NULL, max;
+    int rc;
+
+    if (!n)
+        return CTS_OK;
+    if ((rc = tower(e, CTS_SIDE_TEXT, &t)))
+        return rc;
+    max = (int32_t)cts_tower_max_length(t);
+    ids = calloc(n, sizeof *ids);
+    n_ids = calloc(n, sizeof *n_ids);
+    for (size_t i = 0; ids && n_ids && !rc && i < n; i++) {
+        if (!(ids[i] = malloc((size_t)max * sizeof **ids)))
+            rc = cts_fail(CTS_E_NOMEM, "out of memory for token ids");
+        else
+            rc = sequence(e, texts[i], max, ids[i], &n_ids[i], cut);
+    }
+    if (!ids || !n_ids)
+        rc = cts_fail(CTS_E_NOMEM, "out of memory for token ids");
+    if (!rc)
+        rc = cts_tower_encode_texts(t, (int64_t)n, (const int32_t *const *)ids, n_ids, out);
+    for (size_t i = 0; ids && i < n; i++)
+        free(ids[i]);
+    free(ids);
+    free(n_ids);
+    return rc;
+}
+
+cts_volume_source cts_record_source(const cts_record *r)
+{
+    return (cts_volume_source){r->path, r->has_metadata ? r->spacing_xyz : NULL, r->has_metadata ? r->rescale : NULL};
+}
+
+int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_pool *pool, float *out, cts_preprocess_info *info)
+{
+    cts_volume *v = NULL;
+    int rc = cts_nifti_load(&v, s->path, 0);
+
+    if (!rc && (rc = cts_preprocess(v, recipe, s->spacing_xyz, s->rescale, pool, out, info)))
+        rc = cts_fail_in(rc, "%s", s->path);
+    cts_volume_destroy(v);
+    return rc;
+}
+
+int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts_preprocess_info *info)
+{
+    cts_tower *t;
+    int rc;
+
+    if ((rc = tower(e, CTS_SIDE_IMAGE, &t)) || (rc = cts_load_volume(s, &e->recipe, e->backend->pool, e->volumes, info)))
+        return rc;
+    return cts_tower_volumes(t, 1, e->volumes, 0, out);
+}
+
+typedef struct {
+    const cts_recipe *recipe;
+    const cts_record *const *records;
+    size_t n;
+} job;
+
+static int64_t next_record(void *ctx, uint64_t seq)
+{
+    const job *j = ctx;
+
+    return seq < j->n ? (int64_t)seq : -1;
+}
+
+static int load_record(void *ctx, int64_t record, float *out)
+{
+    const job *j = ctx;
+    const cts_record *r = j->records[record];
+    cts_volume_source s = cts_record_source(r);
+
+    if (!r->path)
+        return cts_fail(CTS_E_NOTFOUND, "%s: no file of this name in the volume folder", r->name);
+    return cts_load_volume(&s, j->recipe, NULL, out, NULL);
+}
+
+typedef struct {
+    cts_engine *e;
+    cts_tower *t;
+    const cts_record *const *records;
+    int64_t n, max;
+    const cts_record *held[BATCH_MAX];
+    float *vectors; /* [max, d] */
+    cts_engine_each each;
+    void *ctx;
+} batch;
+
+static int flush(batch *b)
+{
+    int rc = b->n ? cts_tower_volumes(b->t, b->n, b->e->volumes, 0, b->vectors) : CTS_OK;
+
+    for (int64_t i = 0; !rc && i < b->n; i++)
+        rc = b->each(b->ctx, b->held[i], b->vectors + i * cts_engine_dim(b->e));
+    b->n = 0;
+    return rc;
+}
+
+static int consume(batch *b, cts_loader *l, size_t n, const char *label, size_t *skipped)
+{
+    size_t voxels = cts_recipe_elements(&b->e->recipe);
+    cts_progress bar;
+    cts_loaded item;
+    int rc = CTS_OK;
+
+    cts_progress_start(&bar, label, n);
+    for (cts_loader_next(l, &item); !rc && item.record >= 0; cts_loader_next(l, &item)) {
+        if (cts_interrupted()) {
+            rc = cts_fail(CTS_E_INTERRUPTED, "%s: interrupted after %llu of %zu volumes", label, (unsigned long long)item.seq, n);
+            break;
+        }
+        if (item.status) {
+            cts_log(CTS_LOG_WARN, "skipped: %s", item.error);
+            (*skipped)++;
+        } else {
+            memcpy(b->e->volumes + (size_t)b->n * voxels, item.floats, voxels * sizeof(float));
+            b->held[b->n++] = b->records[item.record];
+            if (b->n == b->max)
+                rc = flush(b);
+        }
+        cts_progress_set(&bar, item.seq + 1, NULL);
+    }
+    if (!rc)
+        rc = flush(b);
+    cts_progress_end(&bar);
+    return rc;
+}
+
+int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label, cts_engine_each each, void *ctx, size_t *skipped)
+{
+    job j = {&e->recipe, records, n};
+    batch b = {.e = e, .records = records, .each = each, .ctx = ctx};
+    cts_loader_options o = {.n_items = (int64_t)n, .item_floats = cts_recipe_elements(&e->recipe), .threads = threads, .order = next_record, .load = load_record,
+                            .ctx = &j};
+    cts_loader *l = NULL;
+    int rc;
+
+    if ((rc = tower(e, CTS_SIDE_IMAGE, &b.t)))
+        return rc;
+    b.max = cts_tower_max_batch(b.t);
+    o.depth = threads + (int)cts_min_i64(b.max, 4);
+    if (!(b.vectors = malloc((size_t)(b.max * cts_engine_dim(e)) * sizeof(float))))
+        return cts_fail(CTS_E_NOMEM, "out of memory for embeddings");
+    if (!(rc = cts_loader_create(&l, &o, 0)))
+        rc = consume(&b, l, n, label, skipped);
+    cts_loader_destroy(l);
+    free(b.vectors);
+    return rc;
+}
