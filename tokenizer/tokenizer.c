@@ -127,6 +127,11 @@ const char *cts_tokenizer_path(const cts_tokenizer *t)
     return t->path;
 }
 
+const char *cts_tokenizer_file_name(const cts_tokenizer *t)
+{
+    return t->def->file_name;
+}
+
 static int encode(const cts_tokenizer *t, const char *text, size_t n_bytes, size_t enough, cts_ids *ids)
 {
     if (n_bytes > CTS_TOKENIZER_MAX_TEXT)

@@ -7,8 +7,8 @@
  * pair that occurs twice gains anything. (The quotient n_ab / (n_a n_b) that is often printed instead is the gain of ONE use
  * and picks the rarest pairs first.)
  *
- * Order of the file: [PAD] [UNK] [CLS] [SEP] [MASK]; every character c, and "##c" unless c always stands alone, by bytes;
- * then the joined pieces in the order found. All characters are kept, so no word of these characters is ever [UNK].
+ * Order of the file: [PAD] [UNK] [CLS] [SEP] [MASK]; every character c, then every "##c" unless c always stands
+ * alone, both by code point; then the joined pieces in the order found. All characters are kept, so no word of these characters is ever [UNK].
  *
  * Work: words are counted once and sorted, so the order of the texts does not matter. Each pair knows the words it has been
  * seen in; a join touches those words only and corrects the counts of their pairs. The best pair is found by a scan over all

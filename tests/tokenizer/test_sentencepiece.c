@@ -114,6 +114,7 @@ static void properties(void **state)
         size_t n = 0;
 
         assert_string_equal(cts_tokenizer_kind(t), "sentencepiece");
+        assert_string_equal(cts_tokenizer_file_name(t), "tokenizer.model");
         assert_string_equal(cts_tokenizer_path(t), paths[k]);
         assert_in_range(cts_tokenizer_size(t), 100, 500);
         assert_int_equal(cts_digest_file(digest, paths[k]), CTS_OK);

@@ -177,6 +177,7 @@ static void greedy(void **state)
     assert_string_equal(cts_tokenizer_kind(t), "wordpiece");
     assert_int_equal(cts_tokenizer_size(t), 14);
     assert_int_equal(strlen(cts_tokenizer_digest(t)), 64);
+    assert_string_equal(cts_tokenizer_file_name(t), "vocab.txt");
     assert_string_equal(cts_tokenizer_path(t), path);
     EXPECT_IDS(t, "", "");
     EXPECT_IDS(t, "abc", "6 9");  /* the longest first: ab ##c, not a ##bc */
