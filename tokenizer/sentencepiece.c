@@ -1,8 +1,8 @@
-/* SentencePiece models (Kudo and Richardson 2018) through the shim. Unigram and BPE, whatever normalisation is in the file.
+/* SentencePiece models (Kudo and Richardson 2018) through the shim: unigram and BPE, with the file's own normalisation.
  *
  * The library checks the pieces it reads, but it accepts a file cut after any whole field, as a unigram model without
- * normalisation, and it follows the offsets of the compiled normalisation rules unchecked. A look at the file comes first,
- * therefore: sentencepiece_check.c.
+ * normalisation, and it follows the offsets of the compiled normalisation rules unchecked. A look at the file comes
+ * first, therefore: sentencepiece_check.c.
  *
  * SPDX-License-Identifier: MIT */
 #include <limits.h>

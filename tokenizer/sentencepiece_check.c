@@ -1,12 +1,13 @@
 /* A bounded walk over the protocol buffer ModelProto (sentencepiece_model.proto):
- *   1 pieces (repeated: 1 text, 2 score float, 3 type), 2 trainer_spec, 3 normalizer_spec (2 precompiled_charsmap, bytes),
+ *   1 pieces (repeated: 1 text, 2 score float, 3 type), 2 trainer_spec, 3 normalizer_spec (2
+ *   precompiled_charsmap, bytes),
  *   5 denormalizer_spec (same type as 3).
  * The library writes them in this order, so a file that has 2 and 3 whole was not cut in anything that matters.
  *
  * precompiled_charsmap = uint32 size | a double array of 32-bit units (Yata's darts-clone) | NUL-terminated strings.
- * A walk of the array goes from unit i with offset o to unit i ^ o ^ byte, and, if the unit has a leaf, reads the value at
- * i ^ o, which is a place among the strings. All of these must lie inside; unused units of a real array have offset 0 and
- * its size is a multiple of 256, so every real array passes.
+ * A walk of the array goes from unit i with offset o to unit i ^ o ^ byte, and, if the unit has a leaf, reads the value
+ * at i ^ o, which is a place among the strings. All of these must lie inside; unused units of a real array have offset
+ * 0 and its size is a multiple of 256, so every real array passes.
  *
  * SPDX-License-Identifier: MIT */
 #include "tokenizer/sentencepiece_check.h"

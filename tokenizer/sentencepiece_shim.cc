@@ -175,7 +175,7 @@ int cts_sp_train(const cts_sp_training *how, const char *const *texts, size_t n,
             {"bos_id", "2"},
             {"eos_id", "3"},
             {"max_sentence_length", std::to_string(how->longest + 1)},
-            /* the expected counts are summed a thread at a time, so the number is part of the result: not the machine's */
+            /* expected counts are summed a thread at a time: the number is part of the result, so not the machine's */
             {"num_threads", "4"},
             {"minloglevel", "2"},
         };

@@ -1,5 +1,5 @@
-/* The few calls of the SentencePiece library (C++, 0.1.97 or newer) that the project needs. Every body turns exceptions and
- * the library's own statuses into ours; no C++ type crosses. Messages of the library on stderr are switched off.
+/* The few calls of the SentencePiece library (C++, 0.1.97 or newer) that the project needs. Every body turns exceptions
+ * and the library's own statuses into ours; no C++ type crosses. Messages of the library on stderr are switched off.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_TOKENIZER_SENTENCEPIECE_SHIM_H
 #define CTS_TOKENIZER_SENTENCEPIECE_SHIM_H

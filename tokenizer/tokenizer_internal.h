@@ -1,4 +1,5 @@
-/* What a kind of tokenizer gives to tokenizer.c. A new kind is a file with one cts_tokenizer_kind_def and a row in tokenizer.c.
+/* What a kind of tokenizer gives to tokenizer.c. A new kind is a file with one cts_tokenizer_kind_def and a row in
+ * tokenizer.c.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_TOKENIZER_TOKENIZER_INTERNAL_H
 #define CTS_TOKENIZER_TOKENIZER_INTERNAL_H
@@ -9,7 +10,8 @@
 
 #include "kernels/base/str.h"
 
-/* A text of more bytes is CTS_E_LIMIT: a report has thousands, and SentencePiece holds some hundred bytes for each of them. */
+/* A text of more bytes is CTS_E_LIMIT: a report has thousands, and SentencePiece holds some hundred bytes for each of
+ * them. */
 #define CTS_TOKENIZER_MAX_TEXT ((size_t)16 << 20)
 #define CTS_TOKENIZER_MAX_FILE ((size_t)64 << 20)
 #define CTS_TOKENIZER_MAX_IDS (1 << 20)
@@ -21,7 +23,8 @@ typedef struct {
 } cts_ids;
 int cts_ids_push(cts_ids *ids, int32_t id);
 
-/* All functions but open and close may be called by many threads at once on one state. Statuses and sentences as everywhere. */
+/* All functions but open and close may be called by many threads at once on one state. Statuses and sentences as
+ * everywhere. */
 typedef struct {
     const char *kind;      /* what cts_tokenizer_kind() says */
     const char *file_name; /* its file in a model folder */

@@ -1,12 +1,12 @@
-/* WordPiece with BERT's rules (Wu et al. 2016, section 4.1, as the 2018 BERT code reads it): each word of normalize.h is
- * cut greedily into the longest entries of the vocabulary, continuations written "##piece". A word that cannot be cut to
- * its end, or is longer than 100 characters, is one [UNK].
+/* WordPiece with BERT's rules (Wu et al. 2016, section 4.1, as the 2018 BERT code reads it): each word of normalize.h
+ * is cut greedily into the longest entries of the vocabulary, continuations written "##piece". A word that cannot be
+ * cut to its end, or is longer than 100 characters, is one [UNK].
  *
- * The names [PAD] [UNK] [CLS] [SEP] [MASK] that the vocabulary holds are found in the raw text, case and brackets exact,
- * before any clean-up, and become their ids: what both Hugging Face tokenizers do.
+ * The names [PAD] [UNK] [CLS] [SEP] [MASK] that the vocabulary holds are found in the raw text, case and brackets
+ * exact, before any clean-up, and become their ids: what both Hugging Face tokenizers do.
  *
- * Entries hang in an open hash table under FNV-1a, whose running value gives the hashes of all prefixes of a word in one
- * pass: one probe a prefix, longest first.
+ * Entries hang in an open hash table under FNV-1a, whose running value gives the hashes of all prefixes of a word in
+ * one pass: one probe a prefix, longest first.
  *
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>

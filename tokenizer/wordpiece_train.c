@@ -1,22 +1,24 @@
 /* Learn a WordPiece vocabulary from texts.
  *
- * The model behind WordPiece (Schuster and Nakajima 2012) is a unigram language model over pieces. With n_p uses of piece p
- * among N pieces in all, joining every "a b" that follow one another, n_ab times, raises the log likelihood by about
+ * The model behind WordPiece (Schuster and Nakajima 2012) is a unigram language model over pieces. With n_p uses of
+ * piece p among N pieces in all, joining every "a b" that follow one another, n_ab times, adds to the log likelihood
+ * about
  *     gain(a, b) = n_ab * (log n_ab + log N - log n_a - log n_b).
- * So: cut all words into characters, then join the pair of largest gain again and again, until the vocabulary is full or no
- * pair that occurs twice gains anything. (The quotient n_ab / (n_a n_b) that is often printed instead is the gain of ONE use
- * and picks the rarest pairs first.)
+ * So: cut all words into characters, then join the pair of largest gain again and again, until the vocabulary is full
+ * or no pair that occurs twice gains anything. (The quotient n_ab / (n_a n_b) that is often printed instead is the gain
+ * of ONE use and picks the rarest pairs first.)
  *
  * Order of the file: [PAD] [UNK] [CLS] [SEP] [MASK]; every character c, then every "##c" unless c always stands
- * alone, both by code point; then the joined pieces in the order found. All characters are kept, so no word of these characters is ever [UNK].
+ * alone, both by code point; then the joined pieces in the order found. All characters are kept, so no word of these
+ * characters is ever [UNK].
  *
- * Work: words are counted once and sorted, so the order of the texts does not matter. Each pair knows the words it has been
- * seen in; a join touches those words only and corrects the counts of their pairs. The best pair is found by a scan over all
- * pairs: they are few (some 10^4 for reports), and every gain changes with each join because N does. 4,000 reports and
- * 2,000 pieces take well under a second.
+ * Work: words are counted once and sorted, so the order of the texts does not matter. Each pair knows the words it has
+ * been seen in; a join touches those words only and corrects the counts of their pairs. The best pair is found by a
+ * scan over all pairs: they are few (some 10^4 for reports), and every gain changes with each join because N does.
+ * 4,000 reports and 2,000 pieces take well under a second.
  *
- * Deterministic on every machine: gains are integers (logarithms in steps of 2^-16, taken by squaring), equal gains go to
- * the larger count, then to the smaller ids.
+ * Deterministic on every machine: gains are integers (logarithms in steps of 2^-16, taken by squaring), equal gains go
+ * to the larger count, then to the smaller ids.
  *
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
@@ -57,7 +59,8 @@ typedef struct {
     int64_t total;  /* pieces in use, N of the gain */
 } learner;
 
-/* log2(v) in steps of 2^-16, rounded down; 0 for v = 0. Squaring a number in [1, 2) doubles its logarithm: one bit a turn. */
+/* log2(v) in steps of 2^-16, rounded down; 0 for v = 0. Squaring a number in [1, 2) doubles its logarithm: one bit a
+ * turn. */
 static int64_t log2_q16(int64_t v)
 {
     int msb;
@@ -136,8 +139,8 @@ static int count_pair(learner *l, int32_t left, int32_t right, int64_t by, int32
     return cts_ids_push(&p->words, w);
 }
 
-/* Count a word's pieces and pairs in (sign 1) or out (sign -1). Only pairs with the piece `fresh` get the word listed, as
- * the others have it already; fresh < 0 lists all. */
+/* Count a word's pieces and pairs in (sign 1) or out (sign -1). Only pairs with the piece `fresh` get the word listed,
+ * as the others have it already; fresh < 0 lists all. */
 static int count_word(learner *l, int32_t w, int sign, int32_t fresh)
 {
     const word *v = &l->words[w];

@@ -22,8 +22,8 @@ SIDES = ["right", "left", "both"]
 PLACES = ["upper lobe", "lower lobe", "hemithorax", "hilar region", "lung apex", "costophrenic angle", "lingula"]
 THINGS = ["nodule", "consolidation", "pleural effusion", "atelectasis", "emphysema", "bronchiectasis", "calcification",
           "ground glass opacity", "lymph node", "hiatal hernia", "septal thickening", "fibrotic band"]
-SEEN = ["is seen", "is present", "was noted", "has increased", "is unchanged", "measures {a} mm", "measures {a} x {b} mm",
-        "is {a}.{b} cm wide", "with -{a} HU", "was not detected", "cannot be excluded", "needs follow-up in {b} months"]
+SEEN = ["is seen", "is present", "was noted", "has increased", "is unchanged", "measures {a} mm",
+        "measures {a} x {b} mm", "is {a}.{b} cm wide", "with -{a} HU", "was not detected", "cannot be excluded", "needs follow-up in {b} months"]
 ENDS = ["", " Heart size is normal.", " The trachea is in the midline.", " T{b}-L1 vertebrae: no fracture.",
         " Aorta {a} mm (normal).", "; contrast was given."]
 
@@ -40,8 +40,8 @@ def sentences(seed, count):
 
 def rules():
     lines = [f"{c:X}\t{c + 32:X}" for c in range(ord("A"), ord("Z") + 1)]
-    lines += ["9\t20", "A\t20", "D\t20", "A0\t20", "2003\t20", "FB01\t66 69", "B2\t32", "C9\t65", "E9\t65", "65 301\t65",
-              "2019\t27", "FEFF\t", "200B\t", "AD\t"]
+    lines += ["9\t20", "A\t20", "D\t20", "A0\t20", "2003\t20", "FB01\t66 69", "B2\t32", "C9\t65", "E9\t65",
+              "65 301\t65", "2019\t27", "FEFF\t", "200B\t", "AD\t"]
     return "\n".join(lines) + "\n"
 
 
@@ -62,7 +62,8 @@ def main():
     texts = sentences(1, 1500)
     cases = {"unigram": dict(model_type="unigram", vocab_size=300, normalization_rule_tsv="rules.tsv"),
              "bpe": dict(model_type="bpe", vocab_size=700, byte_fallback=True, normalization_rule_name="identity")}
-    out = {"package": f"sentencepiece {sentencepiece.__version__}", "report_text": "", "rule": "ids without bos and eos"}
+    out = {"package": f"sentencepiece {sentencepiece.__version__}", "report_text": "",
+           "rule": "ids without bos and eos"}
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)  # the name of the rules file is stored in the model
         with open("rules.tsv", "w", encoding="ascii") as f:
@@ -76,8 +77,8 @@ def main():
             for text in strings:
                 ids = sp.encode(text)
                 rows.append({"text": text, "ids": ids, "decoded": sp.decode(ids)})
-            out[name] = {"model": f"sp_{name}.model", "size": sp.get_piece_size(), "options": options, "pad": sp.pad_id(),
-                         "unk": sp.unk_id(), "bos": sp.bos_id(), "eos": sp.eos_id(), "strings": rows, "reports": []}
+            out[name] = {"model": f"sp_{name}.model", "size": sp.get_piece_size(), "options": options,
+                         "pad": sp.pad_id(), "unk": sp.unk_id(), "bos": sp.bos_id(), "eos": sp.eos_id(), "strings": rows, "reports": []}
     with open(os.path.join(folder, "sentencepiece.json"), "w", encoding="ascii") as f:
         f.write("{\n")
         heads = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in out.items() if not isinstance(v, dict)]

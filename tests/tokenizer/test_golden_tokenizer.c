@@ -1,5 +1,6 @@
 /* Ids of both tokenizers against transformers and sentencepiece (text/ of the golden folder): single strings, and whole
- * reports where the data folder with their CSV is at hand. The vocabulary is text/vocab.txt of the set, or the project's.
+ * reports where the data folder with their CSV is at hand. The vocabulary is text/vocab.txt of the set, or the
+ * project's.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>

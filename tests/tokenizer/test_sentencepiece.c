@@ -250,7 +250,8 @@ static size_t next_cut(size_t cut, size_t n)
     return cut + (left > 64 ? 13 : 1);
 }
 
-/* No cut of a model may pass as a model, unless it lost nothing that matters (the empty rules for decoding, at the end). */
+/* No cut of a model may pass as a model, unless it lost nothing that matters (the empty rules for decoding, at the
+ * end). */
 static void truncated(void **state)
 {
     (void)state;
