@@ -1,6 +1,6 @@
 /* The word under construction lives in a fixed buffer of CTS_BERT_MAX_CHARS characters: longer words are
- * [UNK] whatever they hold. Canonical reordering of what NFD leaves is not done: after the Mn marks are gone only a few musical symbols
- * (U+1D165 to U+1D172, category Mc) have a combining class at all.
+ * [UNK] whatever they hold. Canonical reordering of what NFD leaves is not done: after the Mn marks are gone only a few
+ * musical symbols (U+1D165 to U+1D172, category Mc) have a combining class at all.
  * SPDX-License-Identifier: MIT */
 #include "tokenizer/normalize.h"
 

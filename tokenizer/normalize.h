@@ -1,6 +1,6 @@
 /* BERT's basic tokens: clean-up, lower-casing, accent stripping and the split at spaces, punctuation and CJK
- * characters. The words are those of Hugging Face's BertTokenizer with do_lower_case (2018 BERT code by Devlin et al.), code
- * point by code point, in this order:
+ * characters. The words are those of Hugging Face's BertTokenizer with do_lower_case (2018 BERT code by Devlin et al.),
+ * code point by code point, in this order:
  *   1. U+0000, U+FFFD and every character of category C* but tab, LF and CR is dropped; malformed UTF-8 bytes count as
  *      U+FFFD;
  *   2. tab, LF, CR and the separators (Zs, Zl, Zp) end a word;

@@ -23,7 +23,8 @@ PLACES = ["upper lobe", "lower lobe", "hemithorax", "hilar region", "lung apex",
 THINGS = ["nodule", "consolidation", "pleural effusion", "atelectasis", "emphysema", "bronchiectasis", "calcification",
           "ground glass opacity", "lymph node", "hiatal hernia", "septal thickening", "fibrotic band"]
 SEEN = ["is seen", "is present", "was noted", "has increased", "is unchanged", "measures {a} mm",
-        "measures {a} x {b} mm", "is {a}.{b} cm wide", "with -{a} HU", "was not detected", "cannot be excluded", "needs follow-up in {b} months"]
+        "measures {a} x {b} mm", "is {a}.{b} cm wide", "with -{a} HU", "was not detected", "cannot be excluded",
+        "needs follow-up in {b} months"]
 ENDS = ["", " Heart size is normal.", " The trachea is in the midline.", " T{b}-L1 vertebrae: no fracture.",
         " Aorta {a} mm (normal).", "; contrast was given."]
 
@@ -78,7 +79,8 @@ def main():
                 ids = sp.encode(text)
                 rows.append({"text": text, "ids": ids, "decoded": sp.decode(ids)})
             out[name] = {"model": f"sp_{name}.model", "size": sp.get_piece_size(), "options": options,
-                         "pad": sp.pad_id(), "unk": sp.unk_id(), "bos": sp.bos_id(), "eos": sp.eos_id(), "strings": rows, "reports": []}
+                         "pad": sp.pad_id(), "unk": sp.unk_id(), "bos": sp.bos_id(), "eos": sp.eos_id(),
+                         "strings": rows, "reports": []}
     with open(os.path.join(folder, "sentencepiece.json"), "w", encoding="ascii") as f:
         f.write("{\n")
         heads = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in out.items() if not isinstance(v, dict)]
