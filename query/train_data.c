@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "query/train_data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/report_text.h"
+#include "kernels/base/log.h"
+#include "kernels/base/status.h"
+#include "query/engine.h"
+
+int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_recipe *recipe)
+{
+    cts_train_data t = {.record = malloc((d->n + 1) * sizeof *t.record), .text = calloc(d->n + 1, sizeof *t.text), .recipe = *recipe};
+    cts_str s = {0};
+    int rc = t.record && t.text ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
+
+    for (size_t i = 0; !rc && i < d->n; i++) {
+        const cts_record *r = &d->records[i];
+
+        if (!r->has_report || (!(rc = cts_report_text(&s, CTS_TEXT_CLEAN, r->findings, r->impressions)) && !s.n)) {
+            t.without_report++;
+        } else if (!rc && !r->path) {
+            t.without_volume++;
+        } else if (!rc) {
+            t.record[t.n] = r;
+            if (!(t.text[t.n++] = cts_strdup(cts_str_text(&s))))
+                rc = cts_fail(CTS_E_NOMEM, "out of memory for reports");
+        }
+    }
+    if (!rc && !t.n)
+        rc = cts_fail(CTS_E_INPUT, "training data: got %zu records, %zu of them without a volume file and %zu without a report; allowed: at least one with both", d->n,
+                      t.without_volume, t.without_report);
+    cts_str_free(&s);
+    if (rc) {
+        cts_train_data_free(&t);
+        return rc;
+    }
+    *out = t;
+    return CTS_OK;
+}
+
+void cts_train_data_free(cts_train_data *t)
+{
+    for (size_t i = 0; t->text && i < t->n; i++)
+        free(t->text[i]);
+    free(t->text);
+    free(t->record);
+    if (t->has_tokens)
+        cts_report_tokens_free(&t->tokens);
+    *t = (cts_train_data){0};
+}
+
+int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_draw_kind kind, uint64_t seed)
+{
+    int rc = cts_report_tokens_make(&t->tokens, tok, (const char *const *)t->text, t->n, kind, seed);
+
+    t->has_tokens = rc == CTS_OK;
+    return rc;
+}
+
+static int load(void *ctx, int64_t record, float *volume)
+{
+    const cts_train_data *t = ctx;
+    cts_volume_source s = cts_record_source(t->record[record]);
+
+    return cts_load_volume(&s, &t->recipe, NULL, volume, NULL);
+}
+
+static const char *name(void *ctx, int64_t record)
+{
+    return ((const cts_train_data *)ctx)->record[record]->name;
+}
+
+static int32_t text(void *ctx, int64_t record, uint64_t draw, int32_t *ids, int32_t max_tokens)
+{
+    return cts_report_tokens_draw(&((const cts_train_data *)ctx)->tokens, (size_t)record, draw, ids, max_tokens);
+}
+
+static uint64_t text_key(void *ctx, int64_t record)
+{
+    return ((const cts_train_data *)ctx)->tokens.report[record].key;
+}
+
+cts_pairs cts_train_data_pairs(cts_train_data *t)
+{
+    cts_pairs p = {.n = (int64_t)t->n, .load = load, .name = name, .text = text, .text_key = text_key, .ctx = t};
+
+    memcpy(p.volume, t->recipe.size_zxy, sizeof p.volume);
+    return p;
+}
+
+int cts_train_data_digest(const cts_train_data *t, const cts_tokenizer *tok, char digest[CTS_DIGEST_HEX])
+{
+    cts_digest *d = NULL;
+    char recipe[CTS_DIGEST_HEX];
+    int rc = cts_recipe_digest(&t->recipe, recipe);
+
+    if (rc || (rc = cts_digest_create(&d)))
+        return rc;
+    cts_digest_update(d, recipe, strlen(recipe));
+    cts_digest_update(d, cts_tokenizer_digest(tok), strlen(cts_tokenizer_digest(tok)));
+    for (size_t i = 0; i < t->n; i++) {
+        cts_digest_update(d, t->record[i]->name, strlen(t->record[i]->name) + 1);
+        cts_digest_update(d, t->text[i], strlen(t->text[i]) + 1);
+    }
+    rc = cts_digest_finish(d, digest);
+    cts_digest_destroy(d);
+    return rc;
+}
