@@ -1,7 +1,8 @@
 /* A set of volumes with what CT-RATE's CSVs say of them: reports, the 18 labels, metadata; and where their files are.
  *
- * Records stand in the order of the first CSV given (reports, then labels, then metadata); without one they are the volumes
- * of the folder, sorted by path. A further CSV adds to the records it names; its other rows are counted in n_unused. Names
+ * The records are the rows, in their order, of the reports CSV; without one, of the labels CSV; without either, the volumes of the
+ * folder sorted by path; and with the metadata CSV alone, its rows. The other CSVs add to the records they name; their further
+ * rows are counted in n_unused. Names
  * match with or without .nii / .nii.gz. Files are looked for anywhere below the folder (flat or CT-RATE's
  * split/split_patient/split_patient_scan/ layout). A dataset is read-only once loaded: any number of threads may read it.
  * Source: the CSV files published with CT-RATE.
