@@ -92,6 +92,7 @@ typedef struct {
     argp_parser_t parse;
     void *input;
     cts_common *common;
+    void *child_input;
 } parse_ctx;
 
 static error_t parse_own(int key, char *arg, struct argp_state *state)
@@ -101,9 +102,11 @@ static error_t parse_own(int key, char *arg, struct argp_state *state)
 
     if (key == ARGP_KEY_INIT) {
         state->child_inputs[0] = ctx->common;
+        if (ctx->child_input)
+            state->child_inputs[1] = ctx->child_input;
         return 0;
     }
-    if (!ctx->parse)
+    if (!ctx->parse || key == ARGP_KEY_ARGS) /* a parser that answers ARGP_KEY_ARGS with 0 would swallow every further argument */
         return ARGP_ERR_UNKNOWN;
     state->input = ctx->input;
     e = ctx->parse(key, arg, state);
@@ -114,9 +117,15 @@ static error_t parse_own(int key, char *arg, struct argp_state *state)
 int cts_cli_parse(int argc, char **argv, const struct argp_option *options, argp_parser_t parse, const char *args_doc, const char *doc, void *input,
                   cts_common *common)
 {
-    const struct argp_child children[] = {{&cts_common_argp, 0, NULL, 0}, {0}};
+    return cts_cli_parse_with(argc, argv, options, parse, args_doc, doc, input, common, NULL, NULL);
+}
+
+int cts_cli_parse_with(int argc, char **argv, const struct argp_option *options, argp_parser_t parse, const char *args_doc, const char *doc, void *input,
+                       cts_common *common, const struct argp *child, void *child_input)
+{
+    const struct argp_child children[] = {{&cts_common_argp, 0, NULL, 0}, {child, 0, NULL, 0}, {0}}; /* a NULL child ends the list */
     const struct argp argp = {.options = options, .parser = parse_own, .args_doc = args_doc, .doc = doc, .children = children};
-    parse_ctx ctx = {parse, input, common};
+    parse_ctx ctx = {parse, input, common, child ? child_input : NULL};
 
     *common = (cts_common){.device = "cpu", .seed = 1};
     argp_err_exit_status = 1;

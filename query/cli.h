@@ -35,6 +35,9 @@ extern const struct argp cts_common_argp; /* its input is a cts_common * */
  * takes them; doc's part after \v is the example. A wrong command line ends the process with exit code 1 and a sentence, as argp does. */
 int cts_cli_parse(int argc, char **argv, const struct argp_option *options, argp_parser_t parse, const char *args_doc, const char *doc, void *input,
                   cts_common *common);
+/* The same with one more child parser, such as cts_dataset_argp, and its input. */
+int cts_cli_parse_with(int argc, char **argv, const struct argp_option *options, argp_parser_t parse, const char *args_doc, const char *doc, void *input,
+                       cts_common *common, const struct argp *child, void *child_input);
 
 /* Numbers of options; CTS_E_USAGE with a sentence naming option, got, allowed, through argp_error(). */
 int64_t cts_cli_int(struct argp_state *state, const char *option, const char *text, int64_t min, int64_t max);
