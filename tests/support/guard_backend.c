@@ -56,18 +56,18 @@ static char *stretch(cts_view *v)
     return (char *)p;
 }
 
-static char *fence(cts_view *v)
+static char *fence(void **data, size_t n)
 {
-    size_t n = view_bytes(v);
     char *p = aligned_alloc(64, (n + 2 * GUARD + 63) / 64 * 64);
 
     CTS_ASSERT(p, "out of memory");
     memset(p, SENTINEL, (n + 2 * GUARD + 63) / 64 * 64);
     memset(p + GUARD, POISON, n);
-    v->data = p + GUARD;
+    *data = p + GUARD;
     return p;
 }
 
+/* k: the output's number, -1 = the scratch memory */
 static void check_fence(guard *g, const cts_call *c, int k, const char *p, size_t n)
 {
     size_t end = (n + 2 * GUARD + 63) / 64 * 64;
@@ -86,20 +86,23 @@ static int guard_run(cts_backend *b, const cts_call *c)
 {
     guard *g = guard_of(b);
     cts_call copy = *c;
-    char *in[CTS_MAX_IN] = {NULL}, *out[CTS_MAX_OUT] = {NULL};
+    char *in[CTS_MAX_IN] = {NULL}, *out[CTS_MAX_OUT] = {NULL}, *scratch;
     int rc;
 
     for (int k = 0; k < c->node->n_in; k++)
         if (g->strided && copy.in[k].data && !is_output(c, &c->in[k]))
             in[k] = stretch(&copy.in[k]);
     for (int k = 0; k < c->node->n_out; k++)
-        out[k] = fence(&copy.out[k]);
+        out[k] = fence(&copy.out[k].data, view_bytes(&copy.out[k]));
+    scratch = fence(&copy.scratch, g->base.scratch_bytes(b, c->node));
     rc = g->inner->run(g->inner, &copy);
     for (int k = 0; k < c->node->n_out; k++) {
         check_fence(g, c, k, out[k], view_bytes(&c->out[k]));
         memcpy(c->out[k].data, copy.out[k].data, view_bytes(&c->out[k]));
         free(out[k]);
     }
+    check_fence(g, c, -1, scratch, g->base.scratch_bytes(b, c->node));
+    free(scratch);
     for (int k = 0; k < c->node->n_in; k++)
         free(in[k]);
     return rc;

@@ -2,7 +2,7 @@
 #include "tests/support/op_cases.h"
 
 #include <math.h>
-#include <stddef.h>
+#include <string.h>
 
 #include "kernels/base/check.h"
 
@@ -129,8 +129,9 @@ static void build_batch_norm(cts_case_graph *c, const int64_t *arg)
 static void build_layer_norm(cts_case_graph *c, const int64_t *arg)
 {
     cts_tensor *x = in5(c, arg, arg[5], CTS_SYM_TOKENS, cts_uniform(0.5, 2.0));
+    cts_tensor *w = vec(c, arg[4], 1.0, 0.5), *b = vec(c, arg[4], 0.0, 0.5);
 
-    cts_case_out(c, cts_op_layer_norm(c->g, x, vec(c, arg[4], 1.0, 0.5), vec(c, arg[4], 0.0, 0.5), 1e-5f));
+    cts_case_out(c, cts_op_layer_norm(c->g, x, w, b, 1e-5f));
 }
 
 /* arg: five extents, part (batch), all zero */
@@ -266,9 +267,9 @@ static void build_infonce(cts_case_graph *c, const int64_t *arg)
 static void build_siglip(cts_case_graph *c, const int64_t *arg)
 {
     cts_tensor *a = unit_rows(c, arg, arg[2]), *b = unit_rows(c, arg, arg[2]);
+    cts_tensor *scale = vec(c, 1, (double)arg[3] / 100.0, 0.0), *bias = vec(c, 1, (double)arg[4] / 100.0, 0.0);
 
-    cts_case_out(
-        c, cts_op_siglip(c->g, a, b, vec(c, 1, (double)arg[3] / 100.0, 0.0), vec(c, 1, (double)arg[4] / 100.0, 0.0)));
+    cts_case_out(c, cts_op_siglip(c->g, a, b, scale, bias));
 }
 
 /* arg: n, c, part, weighted, range of the logits */
@@ -414,3 +415,12 @@ const cts_op_case cts_op_cases[] = {
 };
 
 const int cts_n_op_cases = (int)CTS_COUNT(cts_op_cases);
+
+const cts_op_case *cts_op_case_find(const char *name)
+{
+    for (int i = 0; i < cts_n_op_cases; i++)
+        if (!strcmp(cts_op_cases[i].name, name))
+            return &cts_op_cases[i];
+    CTS_ASSERT(false, "no op case %s", name);
+    return NULL;
+}

@@ -8,5 +8,6 @@
 
 extern const cts_op_case cts_op_cases[];
 extern const int cts_n_op_cases;
+const cts_op_case *cts_op_case_find(const char *name); /* asserts that it exists */
 
 #endif

@@ -333,3 +333,40 @@ double cts_case_loss(cts_case_run *r, double *rms)
         *rms = sqrt(sq);
     return sum;
 }
+
+/* ---- comparison ---- */
+
+double cts_case_compare(const cts_case_run *want, const cts_case_run *got, double limit, char *where)
+{
+    double worst = 0.0;
+
+    snprintf(where, 96, "equal");
+    CTS_ASSERT(want->n_value == got->n_value, "two runs of different cases");
+    for (int k = 0; k < want->n_value; k++) {
+        const cts_case_value *a = &want->value[k], *b = &got->value[k];
+        double rms = 0.0;
+
+        for (int64_t i = 0; i < a->n; i++)
+            rms += (double)a->v[i] * a->v[i];
+        rms = sqrt(rms / (double)a->n);
+        for (int64_t i = 0; i < a->n; i++) {
+            double part = fabs((double)a->v[i] - b->v[i]) / (limit * (rms + fabs((double)a->v[i])));
+
+            if (a->v[i] == b->v[i] || part <= worst)
+                continue;
+            snprintf(where, 96, "%s[%lld] %.8g, wanted %.8g", a->name, (long long)i, (double)b->v[i], (double)a->v[i]);
+            if (!(part <= HUGE_VAL))
+                return NAN;
+            worst = part;
+        }
+    }
+    return worst;
+}
+
+bool cts_case_same_bits(const cts_case_run *a, const cts_case_run *b)
+{
+    for (int k = 0; k < a->n_value; k++)
+        if (memcmp(a->value[k].v, b->value[k].v, (size_t)a->value[k].n * sizeof(float)))
+            return false;
+    return true;
+}

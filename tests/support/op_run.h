@@ -105,6 +105,11 @@ void cts_case_close(cts_case_run *r);
 int cts_case_go(cts_case_run *r);
 /* Forward only; the sum over outputs of weight * out in double. *rms, when asked: root of the sum of squares of the terms. */
 double cts_case_loss(cts_case_run *r, double *rms);
+/* The largest part of the limit def->limit * (rms of the wanted array + |wanted|) that any value uses, 0 when all are equal, NaN or
+ * infinite where nothing can pass; where, at least 96 bytes: array, place, both values. */
+double cts_case_compare(const cts_case_run *want, const cts_case_run *got, double limit, char *where);
+/* True when all values agree to the bit. */
+bool cts_case_same_bits(const cts_case_run *a, const cts_case_run *b);
 int64_t cts_case_extent(const cts_case_graph *c, const cts_tensor *t); /* elements of t in this run */
 
 #endif
