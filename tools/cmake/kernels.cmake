@@ -16,11 +16,13 @@ cts_library(CTS_GFORTRAN gfortran libgfortran-12-dev ${CTS_CORE_ONLY})
 find_package(OpenMP REQUIRED COMPONENTS C CXX)
 
 # One file an instruction set; nothing else gets these flags, so that no other object can contain such code.
-set(isa_avx2 -mavx2 -mfma -mf16c)
-set(isa_avx512 ${isa_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+# The arithmetic flags let the vectoriser form selects and fused multiply-adds; NaN and infinity keep their meaning.
+set(isa_generic -fno-math-errno -fno-trapping-math -ffp-contract=fast)
+set(isa_avx2 ${isa_generic} -mavx2 -mfma -mf16c)
+set(isa_avx512 ${isa_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 set(isa_avx512bf16 ${isa_avx512} -mavx512bf16)
 set(isa_amx ${isa_avx512bf16} -mamx-tile -mamx-bf16)
-foreach(isa avx2 avx512 avx512bf16 amx)
+foreach(isa generic avx2 avx512 avx512bf16 amx)
     file(GLOB files CONFIGURE_DEPENDS kernels/cpu/isa_${isa}.c kernels/cpu/isa_${isa}_*.c)
     if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
         foreach(f ${files})
