@@ -130,11 +130,16 @@ static void test_bad_configs(void **state)
 static void test_names_and_decay(void **state)
 {
     static const char *const present[] = {
-        "visual_transformer.encoder.s0.0.0.c1.0.weight", "visual_transformer.encoder.s0.0.3.norm.2.running_var",
-        "visual_transformer.encoder.s1.0.proj.weight",   "visual_transformer.encoder.s4.0.gamma",
-        "visual_transformer.encoder.s2.0.mlp.mlp.3.bias", "text_transformer.embeddings.LayerNorm.weight",
-        "text_transformer.encoder.layer.1.attention.output.dense.bias", "to_visual_latent.weight",
-        "to_text_latent.weight", "temperature",
+        "visual_transformer.encoder.s0.0.0.c1.0.weight",
+        "visual_transformer.encoder.s0.0.3.norm.2.running_var",
+        "visual_transformer.encoder.s1.0.proj.weight",
+        "visual_transformer.encoder.s4.0.gamma",
+        "visual_transformer.encoder.s2.0.mlp.mlp.3.bias",
+        "text_transformer.embeddings.LayerNorm.weight",
+        "text_transformer.encoder.layer.1.attention.output.dense.bias",
+        "to_visual_latent.weight",
+        "to_text_latent.weight",
+        "temperature",
     };
     json_t *j = json_loads(PAIR(NANO_WITH(""), TINY_BERT), 0, NULL);
     cts_clip_config c;
@@ -155,8 +160,9 @@ static void test_names_and_decay(void **state)
         assert_non_null(p->data);
     }
     assert_true(cts_params_get(m->params, cts_params_find(m->params, "temperature"))->state);
-    assert_true(cts_params_get(m->params, cts_params_find(m->params, "visual_transformer.encoder.s1.0.gamma"))->data[0] ==
-                1e-6f);
+    assert_true(
+        cts_params_get(m->params, cts_params_find(m->params, "visual_transformer.encoder.s1.0.gamma"))->data[0] ==
+        1e-6f);
     cts_clip_destroy(m);
     json_decref(j);
 }
@@ -164,7 +170,7 @@ static void test_names_and_decay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_counts), cmocka_unit_test(test_bert_counts),
+        cmocka_unit_test(test_published_counts),   cmocka_unit_test(test_bert_counts),
         cmocka_unit_test(test_presets_round_trip), cmocka_unit_test(test_bad_configs),
         cmocka_unit_test(test_names_and_decay),
     };
