@@ -1,0 +1,72 @@
+/* Padded golden ids as the packed inputs of a text encoder. SPDX-License-Identifier: MIT */
+#ifndef CTS_TESTS_ENCODERS_TEXT_BATCH_H
+#define CTS_TESTS_ENCODERS_TEXT_BATCH_H
+
+#include "tests/encoders/model_test.h"
+
+/* Rows of a padded batch, packed. row[i] is the padded row-major place of packed token i. */
+typedef struct {
+    int64_t n_seq, width, n_tokens;
+    int32_t *ids, *positions, *types, *key_mask;
+    int32_t *offsets, *first;
+    int64_t *row;
+} text_batch;
+
+/* ids, mask [n_seq, width]; types NULL = 0; padded: padding stays in and is hidden by the key mask, otherwise it is left out up to the last
+ * unmasked token and holes inside are hidden by the mask. */
+static inline text_batch text_pack(const int64_t *ids, const int64_t *mask, const int64_t *types, int64_t n_seq,
+                                   int64_t width, bool padded)
+{
+    text_batch b = {.n_seq = n_seq, .width = width};
+    size_t most = (size_t)(n_seq * width);
+
+    b.ids = model_alloc(most * sizeof *b.ids);
+    b.positions = model_alloc(most * sizeof *b.positions);
+    b.types = model_alloc(most * sizeof *b.types);
+    b.key_mask = model_alloc(most * sizeof *b.key_mask);
+    b.row = model_alloc(most * sizeof *b.row);
+    b.offsets = model_alloc((size_t)(n_seq + 1) * sizeof *b.offsets);
+    b.first = model_alloc((size_t)n_seq * sizeof *b.first);
+    for (int64_t s = 0; s < n_seq; s++) {
+        int64_t len = width;
+
+        while (!padded && len > 0 && !mask[s * width + len - 1])
+            len--;
+        b.first[s] = (int32_t)b.n_tokens;
+        for (int64_t i = 0; i < len; i++, b.n_tokens++) {
+            int64_t at = s * width + i;
+
+            b.ids[b.n_tokens] = (int32_t)ids[at];
+            b.positions[b.n_tokens] = (int32_t)i;
+            b.types[b.n_tokens] = types ? (int32_t)types[at] : 0;
+            b.key_mask[b.n_tokens] = (int32_t)mask[at];
+            b.row[b.n_tokens] = at;
+        }
+        b.offsets[s + 1] = (int32_t)b.n_tokens;
+    }
+    return b;
+}
+
+static inline void text_free(text_batch *b)
+{
+    free(b->ids);
+    free(b->positions);
+    free(b->types);
+    free(b->key_mask);
+    free(b->row);
+    free(b->offsets);
+    free(b->first);
+}
+
+static inline void text_write(cts_exec *e, const cts_encoder_inputs *in, const text_batch *b)
+{
+    MUST(cts_exec_write(e, in->ids, b->ids));
+    MUST(cts_exec_write(e, in->positions, b->positions));
+    MUST(cts_exec_write(e, in->types, b->types));
+    MUST(cts_exec_write(e, in->offsets, b->offsets));
+    MUST(cts_exec_write(e, in->first, b->first));
+    if (in->key_mask)
+        MUST(cts_exec_write(e, in->key_mask, b->key_mask));
+}
+
+#endif
