@@ -42,7 +42,7 @@ typedef struct {
     double hu;           /* density of that focus */
     int count;           /* foci rendered */
     int kind;            /* variant, meaning local to the finding */
-    char where[96];      /* "right lower lobe"; "" where none is stated */
+    char where[96];      /* "the right lower lobe", to follow "in"; "" where none is stated */
 } cts_phantom_fact;
 
 typedef struct {

@@ -268,10 +268,22 @@ int cts_ph_lobe_at(const anatomy *an, const double at[3])
 
 const char *cts_ph_lobe_name(int lobe)
 {
-    static const char *const names[6] = {"right upper lobe", "right middle lobe", "right lower lobe",
-                                         "left upper lobe",  "left lower lobe",   "lingula"};
+    static const char *const names[6] = {"the right upper lobe", "the right middle lobe", "the right lower lobe",
+                                         "the left upper lobe",  "the left lower lobe",   "the lingula"};
 
     return names[lobe];
+}
+
+const char *cts_ph_zone_name(int zone, cts_side side)
+{
+    static const char *const names[5][3] = {
+        {"the right upper lobe", "the left upper lobe", "the upper lobes of both lungs"},
+        {"the right lower lobe", "the left lower lobe", "the lower lobes of both lungs"},
+        {"the right lung", "the left lung", "both lungs"},
+        {"the right apex", "the left apex", "the apices of both lungs"},
+        {"the lower zone of the right lung", "the lower zone of the left lung", "the lower zones of both lungs"}};
+
+    return names[zone][side == CTS_SIDE_RIGHT ? 0 : side == CTS_SIDE_LEFT ? 1 : 2];
 }
 
 const char *cts_ph_segment_name(const anatomy *an, const double at[3])
@@ -281,25 +293,28 @@ const char *cts_ph_segment_name(const anatomy *an, const double at[3])
 
     switch (cts_ph_lobe_at(an, at)) {
     case 0:
-        return at[2] > 70 ? "apical segment of the right upper lobe"
-               : v < 0    ? "anterior segment of the right upper lobe"
-                          : "posterior segment of the right upper lobe";
+        return at[2] > 70 ? "the apical segment of the right upper lobe"
+               : v < 0    ? "the anterior segment of the right upper lobe"
+                          : "the posterior segment of the right upper lobe";
     case 1:
-        return fabs(at[0]) < 0.55 * an->w ? "medial segment of the right middle lobe"
-                                          : "lateral segment of the right middle lobe";
+        return fabs(at[0]) < 0.55 * an->w ? "the medial segment of the right middle lobe"
+                                          : "the lateral segment of the right middle lobe";
     case 3:
-        return at[2] > 60 || v > 0 ? "apicoposterior segment of the left upper lobe"
-                                   : "anterior segment of the left upper lobe";
+        return at[2] > 60 || v > 0 ? "the apicoposterior segment of the left upper lobe"
+                                   : "the anterior segment of the left upper lobe";
     case 5:
-        return at[2] > -40 ? "superior lingular segment" : "inferior lingular segment";
+        return at[2] > -40 ? "the superior segment of the lingula" : "the inferior segment of the lingula";
     default:
         if (at[2] > -5)
-            return right ? "superior segment of the right lower lobe" : "superior segment of the left lower lobe";
+            return right ? "the superior segment of the right lower lobe"
+                         : "the superior segment of the left lower lobe";
         if (v > 0.35)
-            return right ? "posterobasal segment of the right lower lobe"
-                         : "posterobasal segment of the left lower lobe";
+            return right ? "the posterobasal segment of the right lower lobe"
+                         : "the posterobasal segment of the left lower lobe";
         if (fabs(at[0]) > 0.6 * an->w)
-            return right ? "laterobasal segment of the right lower lobe" : "laterobasal segment of the left lower lobe";
-        return right ? "anterobasal segment of the right lower lobe" : "anterobasal segment of the left lower lobe";
+            return right ? "the laterobasal segment of the right lower lobe"
+                         : "the laterobasal segment of the left lower lobe";
+        return right ? "the anterobasal segment of the right lower lobe"
+                     : "the anterobasal segment of the left lower lobe";
     }
 }

@@ -38,9 +38,9 @@ static void peribronchial(cts_phantom *p)
             memcpy(at, b, sizeof at);
     }
     cts_ph_set_fact(p, F_PERIBRONCHIAL, CTS_SIDE_BOTH, 0, at, hu, n,
-                    kind == 2   ? "lower lobes"
+                    kind == 2   ? "the lower lobes of both lungs"
                     : kind == 1 ? "both lungs"
-                                : "central airways");
+                                : "the central parts of both lungs");
     p->fact[F_PERIBRONCHIAL].kind = kind;
 }
 
@@ -96,9 +96,9 @@ static void bronchiectasis(cts_phantom *p)
                     : pick < 3 ? CTS_SIDE_RIGHT
                                : CTS_SIDE_LEFT,
                     0, at, -990, n,
-                    both ? (pick == 0 || pick == 3   ? "upper lobes"
-                            : pick == 2 || pick == 4 ? "lower lobes"
-                                                     : "right middle lobe and lingula")
+                    both ? (pick == 0 || pick == 3   ? "the upper lobes of both lungs"
+                            : pick == 2 || pick == 4 ? "the lower lobes of both lungs"
+                                                     : "the right middle lobe and the lingula")
                          : cts_ph_lobe_name(pick));
     p->fact[F_BRONCHIECTASIS].kind = kind;
 }

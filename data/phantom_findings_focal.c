@@ -184,7 +184,8 @@ static void atelectasis(cts_phantom *p)
             memcpy(first, at, sizeof first);
     }
     cts_ph_set_fact(p, F_ATELECTASIS, side, 0, first, hu, n,
-                    side == CTS_SIDE_BOTH ? "lower lobes" : cts_ph_lobe_name(cts_ph_lobe_at(&p->an, first)));
+                    side == CTS_SIDE_BOTH ? "the lower lobes of both lungs"
+                                          : cts_ph_lobe_name(cts_ph_lobe_at(&p->an, first)));
     p->fact[F_ATELECTASIS].kind = kind;
 }
 
@@ -237,7 +238,7 @@ static void fibrotic(cts_phantom *p)
         if (!i)
             memcpy(first, at, sizeof first);
     }
-    cts_ph_set_fact(p, F_FIBROTIC, side, 0, first, hu, n, kind ? "lower zones" : "apices");
+    cts_ph_set_fact(p, F_FIBROTIC, side, 0, first, hu, n, cts_ph_zone_name(kind ? 4 : 3, side));
     p->fact[F_FIBROTIC].kind = kind;
 }
 

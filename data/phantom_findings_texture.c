@@ -64,7 +64,8 @@ static void emphysema(cts_phantom *p)
                 where[k] = at[k];
         }
     }
-    cts_ph_set_fact(p, F_EMPHYSEMA, CTS_SIDE_BOTH, kind == 2 ? round(2 * big) : 0, where, hu, n, "upper lobes");
+    cts_ph_set_fact(p, F_EMPHYSEMA, CTS_SIDE_BOTH, kind == 2 ? round(2 * big) : 0, where, hu, n,
+                    "the upper lobes of both lungs");
     p->fact[F_EMPHYSEMA].kind = kind;
 }
 
@@ -90,7 +91,7 @@ static void mosaic(cts_phantom *p)
         for (int k = 0; k < 3; k++)
             b->shift[k] = (float)cts_rng_range(&r, 0, CELLS);
     }
-    cts_ph_set_fact(p, F_MOSAIC, CTS_SIDE_BOTH, 0, c, step, 2, kind ? "lower lobes" : "both lungs");
+    cts_ph_set_fact(p, F_MOSAIC, CTS_SIDE_BOTH, 0, c, step, 2, kind ? "the lower lobes of both lungs" : "both lungs");
     p->fact[F_MOSAIC].kind = kind;
 }
 
@@ -148,7 +149,7 @@ static void opacity(cts_phantom *p)
               hu + cts_rng_range(&r, -40, 40), &f);
     }
     cts_ph_set_fact(p, F_OPACITY, side, kind == 1 ? round(f.big) : 0, f.at, f.hu, f.count,
-                    kind == 1 ? cts_ph_lobe_name(cts_ph_lobe_at(&p->an, f.at)) : "");
+                    kind == 1 ? cts_ph_lobe_name(cts_ph_lobe_at(&p->an, f.at)) : cts_ph_zone_name(2, side));
     p->fact[F_OPACITY].kind = kind;
 }
 
@@ -181,7 +182,7 @@ static void septa(cts_phantom *p)
             at[k] = c[k];
         }
     }
-    cts_ph_set_fact(p, F_SEPTAL, side, 0, at, hu, side == CTS_SIDE_BOTH ? 2 : 1, kind ? "upper lobes" : "lower lobes");
+    cts_ph_set_fact(p, F_SEPTAL, side, 0, at, hu, side == CTS_SIDE_BOTH ? 2 : 1, cts_ph_zone_name(kind ? 0 : 1, side));
     p->fact[F_SEPTAL].kind = kind;
 }
 

@@ -34,12 +34,12 @@ static void coronary_point(const cts_phantom *p, int artery, double t, double at
 static void coronary(cts_phantom *p)
 {
     static const char *const names[8] = {"",
-                                         "left anterior descending artery",
-                                         "circumflex artery",
-                                         "left anterior descending and circumflex arteries",
-                                         "right coronary artery",
-                                         "left anterior descending and right coronary arteries",
-                                         "circumflex and right coronary arteries",
+                                         "the left anterior descending artery",
+                                         "the circumflex artery",
+                                         "the left anterior descending and circumflex arteries",
+                                         "the right coronary artery",
+                                         "the left anterior descending and right coronary arteries",
+                                         "the circumflex and right coronary arteries",
                                          "all three coronary arteries"};
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_CORONARY_CALC);
     double grade = cts_rng_unit(&r), at[3], first[3] = {0}, first_hu = 0, b[3];
@@ -121,22 +121,22 @@ static void aortic(cts_phantom *p)
         }
     }
     cts_ph_set_fact(p, F_AORTIC_CALC, CTS_SIDE_NONE, 0, first, first_hu, n,
-                    arch && down ? "aortic arch and descending aorta"
-                    : arch       ? "aortic arch"
-                                 : "descending aorta");
+                    arch && down ? "the aortic arch and descending aorta"
+                    : arch       ? "the aortic arch"
+                                 : "the descending aorta");
     p->fact[F_AORTIC_CALC].kind = n < 6 ? 0 : n < 11 ? 1 : 2;
 }
 
 /* Nodes with a short axis above 10 mm at the usual stations. */
 static void nodes(cts_phantom *p)
 {
-    static const char *const names[7] = {"right upper paratracheal",
-                                         "right lower paratracheal",
-                                         "prevascular",
-                                         "aortopulmonary",
-                                         "subcarinal",
-                                         "right hilar",
-                                         "left hilar"};
+    static const char *const names[7] = {"the right upper paratracheal region",
+                                         "the right lower paratracheal region",
+                                         "the prevascular space",
+                                         "the aortopulmonary window",
+                                         "the subcarinal region",
+                                         "the right hilum",
+                                         "the left hilum"};
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_NODES);
     const anatomy *an = &p->an;
     double zc = an->carina_z,

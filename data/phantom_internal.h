@@ -152,6 +152,8 @@ double cts_ph_effusion_depth(const cts_phantom *p, int side01, double y, double 
 /* 0..4: right upper, middle, lower, left upper, lower; 5 lingula. */
 int cts_ph_lobe_at(const anatomy *an, const double at[3]);
 const char *cts_ph_lobe_name(int lobe);
+/* zone 0 upper lobes, 1 lower lobes, 2 whole lungs, 3 apices, 4 lower zones; of one side or both. */
+const char *cts_ph_zone_name(int zone, cts_side side);
 const char *cts_ph_segment_name(const anatomy *an, const double at[3]);
 
 /* phantom_body.c */
@@ -236,5 +238,28 @@ void cts_ph_find_airway(cts_phantom *p);  /* peribronchial thickening, bronchiec
 void cts_ph_find_heart(cts_phantom *p);   /* cardiomegaly, both effusions: before anything is placed in the lung */
 void cts_ph_find_vessel(cts_phantom *p);  /* calcifications, nodes */
 void cts_ph_find_other(cts_phantom *p);   /* hernia, medical material */
+
+/* phantom_phrases.c, phantom_denials.c: sentences with holes {side} {lung} {where} {mm} {count} {grade} {ratio}; a capital
+ * first letter asks for one. */
+enum { WHEN_ONE = 1, WHEN_MANY = 2, WHEN_ONE_SIDE = 4, WHEN_BOTH = 8 };
+typedef struct {
+    int finding;
+    unsigned kinds; /* bit k: may be said of kind k; 0 = of any */
+    unsigned when;  /* all must hold */
+    const char *text;
+} cts_ph_phrase;
+typedef struct {
+    uint32_t absent; /* all these findings must be */
+    const char *text;
+} cts_ph_denial;
+typedef struct {
+    int section; /* 0 airways and mediastinum, 1 lungs, 2 abdomen, 3 bones and wall */
+    const char *text;
+} cts_ph_filler;
+/* Each ends with text NULL. */
+extern const cts_ph_phrase cts_ph_phrases[], cts_ph_conclusions[];
+extern const cts_ph_denial cts_ph_denials[];
+extern const cts_ph_filler cts_ph_fillers[];
+extern const char *const cts_ph_normal_conclusions[];
 
 #endif

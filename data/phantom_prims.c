@@ -171,6 +171,33 @@ void cts_ph_set_fact(cts_phantom *p, int f, cts_side side, double size_mm, const
     snprintf(fact->where, sizeof fact->where, "%s", where);
 }
 
+/* Bones, great vessels and airways bulge into what the smooth surfaces call lung. */
+static bool clear_of_organs(const cts_phantom *p, const double at[3], double margin)
+{
+    for (size_t i = 0; i < p->n_prims; i++) {
+        const prim *b = &p->prims[i];
+        double t = 0, len = 1e-9, d = 0;
+        bool near = b->solid;
+
+        for (int k = 0; k < 3 && near; k++)
+            near = at[k] > (double)b->lo[k] - margin && at[k] < (double)b->hi[k] + margin;
+        if (!near)
+            continue;
+        if (b->kind != PRIM_TUBE) /* its box is close enough */
+            return false;
+        for (int k = 0; k < 3; k++) {
+            t += (at[k] - b->a[k]) * (b->b[k] - b->a[k]);
+            len += (b->b[k] - b->a[k]) * (b->b[k] - b->a[k]);
+        }
+        t = fmin(fmax(t / len, 0), 1);
+        for (int k = 0; k < 3; k++)
+            d += pow(at[k] - b->a[k] - t * (b->b[k] - b->a[k]), 2);
+        if (sqrt(d) < fmax(b->r[0], b->r[1]) + margin)
+            return false;
+    }
+    return true;
+}
+
 static void lung_box(const anatomy *an, cts_rng *r, int side, double at[3])
 {
     int s = side ? side : cts_rng_unit(r) < 0.54 ? -1 : 1; /* the right lung is the larger */
@@ -193,7 +220,7 @@ bool cts_ph_place(const cts_phantom *p, cts_rng *r, int side, int lobe, double m
         if ((lobe >= 0 && cts_ph_lobe_at(&p->an, q) != lobe) || (accept && !accept(&p->an, q)))
             continue;
         m = cts_ph_lung_margin(p, q);
-        fits = m >= margin;
+        fits = m >= margin && clear_of_organs(p, q, margin);
         if (fits || m > best) {
             best = m;
             memcpy(at, q, sizeof q);
@@ -218,7 +245,8 @@ bool cts_ph_place_peripheral(const cts_phantom *p, cts_rng *r, int side, int lob
             continue;
         u = fabs(q[0]) / w, v = fabs(q[1] - cy) / d;
         depth = hypot(q[0], q[1] - cy) * (1 / (pow(pow(u, 2.5) + pow(v, 2.5), 0.4) + 1e-9) - 1);
-        if (depth >= near_mm && depth <= far_mm && cts_ph_lung_margin(p, q) > fmin(2, near_mm)) {
+        if (depth >= near_mm && depth <= far_mm && cts_ph_lung_margin(p, q) > fmin(2, near_mm) &&
+            clear_of_organs(p, q, 3)) {
             memcpy(at, q, sizeof q);
             return true;
         }
