@@ -50,7 +50,7 @@ static void fill(fixture *f, float **dst, const char *prefix)
 static void compare(fixture *f, float **got, const char *prefix)
 {
     for (int i = 0; i < f->n; i++) {
-        char name[256];
+        char name[600];
         const cts_param *p = cts_params_get(f->params, i);
 
         snprintf(name, sizeof name, "%s.%s", prefix, f->name[i]);
@@ -71,7 +71,7 @@ static cts_adamw_config config_of(fixture *f, const char *name, double *lr)
 
 static void run_case(fixture *f, const char *name)
 {
-    char at[256];
+    char at[300];
     double lr, norm;
     cts_adamw_config c = config_of(f, name, &lr);
     cts_adamw *a = NULL;
