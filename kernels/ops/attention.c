@@ -163,7 +163,8 @@ typedef struct {
     const cts_view *d_o, *o, *lse;
 } grad_of;
 
-/* With P the probabilities and M the dropout factors:  dS_ij = P_ij (M_ij <do_i, v_j> - <do_i, o_i>).  *p = P_ij M_ij */
+/* With P the probabilities and M the dropout factors:  dS_ij = P_ij (M_ij <do_i, v_j> - <do_i, o_i>).
+ * *p = P_ij M_ij */
 static double score_grad(const grad_of *g, int64_t i, int64_t j, int64_t head, double *p)
 {
     const heads_of *h = &g->h;

@@ -38,7 +38,8 @@ static int sigmoid_bce_ref(const cts_call *c)
     return CTS_OK;
 }
 
-/* inputs (dloss, logits, labels, pos_weight):  dx = (1 - y) - (1 + (w - 1) y) sigmoid(-x), written without cancellation */
+/* inputs (dloss, logits, labels, pos_weight):  dx = (1 - y) - (1 + (w - 1) y) sigmoid(-x),
+ * written without cancellation */
 static int sigmoid_bce_grad_ref(const cts_call *c)
 {
     int64_t n = cts_view_count(&c->in[1]), n_ch = cts_view_channels(&c->in[1]);

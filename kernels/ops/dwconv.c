@@ -1,5 +1,5 @@
-/* Depthwise convolution along one axis of [N, D0, D1, D2, C] and the gradient of its weight; the gradient of its input is
- * the same op with the kernel reversed. SPDX-License-Identifier: MIT */
+/* Depthwise convolution along one axis of [N, D0, D1, D2, C] and the gradient of its weight; the gradient of its input
+ * is the same op with the kernel reversed. SPDX-License-Identifier: MIT */
 #include "kernels/ops/ops_internal.h"
 
 static cts_tensor *dwconv_node(cts_graph *g, cts_tensor *x, cts_tensor *w, cts_tensor *bias, const cts_dwconv_attr *a)

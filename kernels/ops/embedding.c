@@ -1,4 +1,5 @@
-/* Rows by index: embedding tables, gather and scatter. Every index is checked at run time. SPDX-License-Identifier: MIT */
+/* Rows by index: embedding tables, gather and scatter. Every index is checked at run time.
+ * SPDX-License-Identifier: MIT */
 #include "kernels/ops/ops_internal.h"
 
 static void check_rows(const char *op, const cts_tensor *x, const cts_tensor *idx)

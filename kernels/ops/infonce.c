@@ -32,8 +32,8 @@ static double similarity(const cts_view *a, const cts_view *b, double scale, int
     return scale * sum;
 }
 
-/* log(sum over j of exp(s_ij) + eps), of row i of s or (by_col) of its column i. The largest term is taken out; eps is a
- * term like the others, exp(log eps), so that nothing overflows and eps = 0 drops out exactly. */
+/* log(sum over j of exp(s_ij) + eps), of row i of s or (by_col) of its column i. The largest term is taken out; eps is
+ * a term like the others, exp(log eps), so that nothing overflows and eps = 0 drops out exactly. */
 static double log_sum(const cts_view *a, const cts_view *b, double scale, double log_eps, int64_t i, bool by_col)
 {
     double max = log_eps, sum;

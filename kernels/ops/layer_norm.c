@@ -1,4 +1,5 @@
-/* Normalisation of each row: layer norm and division by the L2 norm, with their gradients. SPDX-License-Identifier: MIT */
+/* Normalisation of each row: layer norm and division by the L2 norm, with their gradients.
+ * SPDX-License-Identifier: MIT */
 #include "kernels/ops/ops_internal.h"
 
 /* One number a row, in the shape of x without its last axis (so that a symbol of dimension 0 stays true). */

@@ -1,5 +1,5 @@
-/* Shared by the files of kernels/ops: element addresses of strided views, the scalar activation, shape checks of builders.
- * SPDX-License-Identifier: MIT */
+/* Shared by the files of kernels/ops: element addresses of strided views, the scalar activation, shape checks of
+ * builders. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_OPS_INTERNAL_H
 #define CTS_KERNELS_OPS_INTERNAL_H
 

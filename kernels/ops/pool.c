@@ -1,4 +1,5 @@
-/* Max pooling over cubic windows and the mean over inner dimensions, with their gradients. SPDX-License-Identifier: MIT */
+/* Max pooling over cubic windows and the mean over inner dimensions, with their gradients.
+ * SPDX-License-Identifier: MIT */
 #include "kernels/ops/ops_internal.h"
 
 /* ---- max pool ---- */

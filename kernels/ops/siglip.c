@@ -16,7 +16,8 @@ cts_tensor *cts_op_siglip(cts_graph *g, cts_tensor *a, cts_tensor *b, cts_tensor
     return cts_node_out(g, cts_graph_node(g, CTS_OP_SIGLIP, 4, in, NULL, 0), "siglip", CTS_F32, 1, &one, CTS_SYM_NONE);
 }
 
-/* in: a, b, log_scale, bias. *s = exp(log_scale) <a_i, b_j>; returns u = z (s + bias), z = 1 on the diagonal, else -1. */
+/* in: a, b, log_scale, bias. *s = exp(log_scale) <a_i, b_j>; returns u = z (s + bias),
+ * z = 1 on the diagonal, else -1. */
 static double signed_logit(const cts_view *in, int64_t i, int64_t j, double *s)
 {
     const float *ap = row_at(&in[0], i), *bp = row_at(&in[1], j);

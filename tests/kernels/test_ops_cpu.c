@@ -1,6 +1,6 @@
-/* Every op case, forward and backward: the cpu back end against the references, with one thread and with three; two runs of one
- * thread count agree to the bit; no kernel writes outside its outputs or leaves a value out; padded rows give the same result.
- * SPDX-License-Identifier: MIT */
+/* Every op case, forward and backward: the cpu back end against the references, with one thread and with three; two
+ * runs of one thread count agree to the bit; no kernel writes outside its outputs or leaves a value out; padded rows
+ * give the same result. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -260,8 +260,8 @@ static void build_one_dropout(cts_case_graph *c, const int64_t *arg)
     cts_case_out(c, cts_op_dropout(c->g, x, 0.25f));
 }
 
-/* The share that survives, the scale of the survivors, the gradient's mask, and that the decision is the documented function of
- * seed, step, stream and element. */
+/* The share that survives, the scale of the survivors, the gradient's mask, and that the decision is the documented
+ * function of seed, step, stream and element. */
 static void test_dropout(void **state)
 {
     cts_op_case def = {"dropout/rate", build_one_dropout, {400, 250}, true, false, 0.0};

@@ -14,8 +14,8 @@ static cts_tensor *vec(cts_case_graph *c, int64_t n, double shift, double scale)
     return cts_case_param(c, 1, &n, cts_uniform(shift, scale));
 }
 
-/* An input of up to five dimensions: leading zeros of the five arguments are left out. `part`: extent of dimension 0 in the run,
- * 0 = the planned one. */
+/* An input of up to five dimensions: leading zeros of the five arguments are left out. `part`: extent of dimension 0 in
+ * the run, 0 = the planned one. */
 static cts_tensor *in5(cts_case_graph *c, const int64_t *arg, int64_t part, cts_sym sym, cts_fill fill)
 {
     int skip = 0;
@@ -61,7 +61,8 @@ static void build_cast(cts_case_graph *c, const int64_t *arg)
 
 /* ---- dense arithmetic ---- */
 
-/* arg: N D0 D1 D2 Cin, Cout, k0 k1 k2, stride, part (batch; -1 = no bias), pad: padding along the taps is k / 2 for 0, none for 1 */
+/* arg: N D0 D1 D2 Cin, Cout, k0 k1 k2, stride, part (batch; -1 = no bias), pad: padding along the taps is k / 2 for 0,
+ * none for 1 */
 static void build_conv(cts_case_graph *c, const int64_t *arg)
 {
     const int64_t *k = arg + 6, w_shape[5] = {arg[5], arg[4], k[0], k[1], k[2]};
@@ -222,7 +223,8 @@ static void build_gather(cts_case_graph *c, const int64_t *arg)
 /* ---- attention ---- */
 
 /* arg: planned rows, heads, width of a head, sequence layout, mask, back, ahead, percent dropped, part.
- * Layouts: 0 = one sequence; 1 = uneven ones, one of a single row, an empty one at the end; 2 = the same, rows left over. */
+ * Layouts: 0 = one sequence; 1 = uneven ones, one of a single row, an empty one at the end; 2 = the same, rows left
+ * over. */
 static void build_attention(cts_case_graph *c, const int64_t *arg)
 {
     int64_t shape[2] = {arg[0], arg[1] * arg[2]}, rows = arg[8] ? arg[8] : arg[0];
@@ -287,7 +289,7 @@ static void build_bce(cts_case_graph *c, const int64_t *arg)
 
 /* ---- the table ---- */
 
-#define NEAR 1e-5      /* fp32 sums in another order; sharper or looser where a row says so */
+#define NEAR 3e-6      /* fp32 sums in another order; sharper or looser where a row says so */
 #define D true, true   /* differentiable, and differences make sense */
 #define K true, false  /* differentiable, but with a kink or a constant at these numbers */
 #define F false, false /* forward only */
@@ -318,6 +320,7 @@ const cts_op_case cts_op_cases[] = {
     {"linear/tiles_no_bias", build_linear, {0, 0, 0, 67, 129, 131, 0, 0}, D, NEAR},
     {"linear/one_row_wide", build_linear, {0, 0, 0, 1, 515, 259, 0, 1}, D, NEAR},
     {"linear/one_output", build_linear, {0, 0, 0, 41, 33, 1, 0, 1}, D, NEAR},
+    {"linear/tall", build_linear, {0, 0, 0, 1501, 9, 5, 0, 1}, D, NEAR},
     {"linear/3d", build_linear, {0, 0, 2, 5, 16, 8, 0, 1}, D, NEAR},
     {"linear/part", build_linear, {0, 0, 0, 29, 24, 20, 11, 1}, D, NEAR},
     {"linear_fused/gelu_all", build_fused, {0, 0, 0, 19, 23, 21, 0, CTS_ACT_GELU, 1, 1, 1}, F, NEAR},
@@ -329,12 +332,14 @@ const cts_op_case cts_op_cases[] = {
     {"dwconv/axis2_13_short", build_dwconv, {2, 2, 3, 5, 8, 0, 2, 13, 0}, D, NEAR},
     {"dwconv/one_channel", build_dwconv, {1, 4, 1, 6, 1, 0, 2, 3, 1}, D, NEAR},
     {"dwconv/one_tap", build_dwconv, {1, 3, 2, 2, 3, 0, 0, 1, 1}, D, NEAR},
+    {"dwconv/large", build_dwconv, {1, 9, 10, 11, 19, 0, 0, 7, 1}, D, NEAR},
     {"dwconv/part", build_dwconv, {4, 3, 2, 5, 7, 3, 1, 3, 1}, D, NEAR},
 
     {"batch_norm/5d", build_batch_norm, {2, 3, 4, 5, 7}, D, NEAR},
     {"batch_norm/one_channel", build_batch_norm, {0, 0, 0, 9, 1}, D, NEAR},
-    {"batch_norm/two_rows", build_batch_norm, {0, 0, 0, 2, 5}, K, 1e-4},
+    {"batch_norm/two_rows", build_batch_norm, {0, 0, 0, 2, 5}, K, 3e-4},
     {"batch_norm/wide", build_batch_norm, {0, 0, 3, 11, 67}, D, NEAR},
+    {"batch_norm/many_rows", build_batch_norm, {2, 9, 10, 11, 3}, D, NEAR},
     {"batch_norm/part", build_batch_norm, {4, 2, 3, 1, 5, 3}, D, NEAR},
     {"batch_norm_eval/5d", build_batch_norm, {2, 3, 4, 5, 7, 0, 1}, D, NEAR},
     {"batch_norm_eval/one_row", build_batch_norm, {0, 0, 0, 1, 33, 0, 1}, D, NEAR},
@@ -343,6 +348,7 @@ const cts_op_case cts_op_cases[] = {
     {"layer_norm/odd", build_layer_norm, {0, 0, 0, 7, 33}, D, NEAR},
     {"layer_norm/4d", build_layer_norm, {0, 2, 3, 1, 17}, D, NEAR},
     {"layer_norm/bert", build_layer_norm, {0, 0, 0, 3, 768}, D, NEAR},
+    {"layer_norm/many_rows", build_layer_norm, {0, 0, 0, 301, 19}, D, NEAR},
     {"layer_norm/part", build_layer_norm, {0, 0, 0, 13, 12, 5}, D, NEAR},
     {"l2_norm/rows", build_l2_norm, {0, 0, 0, 5, 16}, D, NEAR},
     {"l2_norm/odd", build_l2_norm, {0, 0, 2, 3, 7}, D, NEAR},
@@ -362,6 +368,7 @@ const cts_op_case cts_op_cases[] = {
     {"scale/part", build_scale, {0, 0, 0, 13, 5, 3}, D, 1e-6},
     {"channel_scale/one_channel", build_channel_scale, {0, 0, 0, 23, 1}, D, NEAR},
     {"channel_scale/5d", build_channel_scale, {2, 1, 3, 4, 33}, D, NEAR},
+    {"channel_scale/many_rows", build_channel_scale, {0, 0, 0, 2003, 3}, D, NEAR},
     {"channel_scale/part", build_channel_scale, {0, 0, 0, 21, 5, 17}, D, NEAR},
     {"dropout/half", build_dropout, {0, 0, 3, 11, 17, 0, 50}, D, 1e-6},
     {"dropout/tenth_part", build_dropout, {0, 0, 0, 31, 17, 9, 10}, D, 1e-6},
@@ -369,6 +376,7 @@ const cts_op_case cts_op_cases[] = {
     {"max_pool/3_2_1", build_max_pool, {2, 5, 6, 7, 3, 0, 3, 2, 1}, D, 0.0},
     {"max_pool/2_2_0", build_max_pool, {1, 4, 5, 6, 17, 0, 2, 2, 0}, D, 0.0},
     {"max_pool/thin", build_max_pool, {1, 1, 3, 1, 2, 0, 3, 2, 1}, D, 0.0},
+    {"max_pool/wide", build_max_pool, {1, 5, 6, 7, 35, 0, 3, 2, 1}, D, 0.0},
     {"max_pool/6_3_2", build_max_pool, {1, 7, 6, 8, 2, 0, 6, 3, 2}, D, 0.0},
     {"max_pool/3_1_1_overlap", build_max_pool, {1, 4, 3, 5, 5, 0, 3, 1, 1}, D, 1e-6},
     {"max_pool/ties", build_max_pool, {2, 5, 4, 6, 9, 0, 3, 2, 1, 1}, K, 1e-6},
@@ -377,6 +385,7 @@ const cts_op_case cts_op_cases[] = {
     {"mean/middle", build_mean, {2, 3, 4, 5, 6, 0, 2, 2}, D, NEAR},
     {"mean/last", build_mean, {0, 0, 0, 3, 35, 0, 1, 1}, D, NEAR},
     {"mean/one", build_mean, {0, 0, 3, 1, 5, 0, 1, 1}, D, NEAR},
+    {"mean/many", build_mean, {2, 9, 10, 23, 3, 0, 1, 3}, D, NEAR},
     {"mean/part", build_mean, {5, 3, 2, 4, 6, 3, 1, 3}, D, NEAR},
 
     {"embedding/repeats", build_embedding, {11, 5, 37}, D, 1e-6},
@@ -402,7 +411,7 @@ const cts_op_case cts_op_cases[] = {
     {"infonce/exact", build_infonce, {6, 16, 0, 0, 100}, D, NEAR},
     {"infonce/published", build_infonce, {6, 16, 0, 1, 100}, D, NEAR},
     {"infonce/hot", build_infonce, {7, 5, 0, 0, 460}, D, 1e-4},
-    {"infonce/one_pair", build_infonce, {1, 8, 0, 0, 100}, K, NEAR},
+    {"infonce/one_pair", build_infonce, {1, 8, 0, 0, 100}, K, 2e-5},
     {"infonce/many", build_infonce, {33, 70, 0, 0, 265}, D, NEAR},
     {"infonce/part", build_infonce, {9, 12, 5, 0, 150}, D, NEAR},
     {"siglip/few", build_siglip, {6, 16, 0, 230, -300}, D, NEAR},
