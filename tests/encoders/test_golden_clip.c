@@ -1,0 +1,341 @@
+/* The CLIP pair against the published CTCLIP class of DCFormer (clip_mini), its quantiser apart.
+ *
+ * Text side: latents, and from the stored latents of both sides the loss and every gradient. Image side: in training the quantiser hands codebook rows
+ * forward and the gradient straight through to the tokens. So the stored codes and codebook give the vector before the projection, and the gradient
+ * of that vector is where the encoder's backward starts: all its gradients and running statistics are checked without a quantiser.
+ * SPDX-License-Identifier: MIT */
+#include "encoders/tower.h"
+#include "tests/encoders/text_batch.h"
+
+typedef struct {
+    cts_golden *g, *w;
+    uint64_t seed;
+    int64_t v[4];   /* volumes */
+    int64_t latent; /* width of the space */
+    cts_backend *b;
+} fixture;
+
+static int set_up(void **state)
+{
+    fixture *f = model_alloc(sizeof *f);
+    int64_t s[8];
+
+    f->g = cts_golden_need("clip_mini.safetensors");
+    f->w = cts_golden_need("clip_mini.weights.safetensors");
+    f->seed = cts_golden_seed(f->g);
+    f->b = model_backend(NULL);
+    assert_int_equal(cts_golden_need_shape(f->g, s, "eval.text_latents"), 2);
+    f->latent = s[1];
+    json_t *j = cts_golden_need_meta_json(f->g, "config");
+    for (int i = 0; i < 4; i++)
+        f->v[i] = json_integer_value(json_array_get(json_object_get(j, "shape"), (size_t)i));
+    json_decref(j);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+
+    cts_backend_destroy(f->b);
+    cts_golden_close(f->g);
+    cts_golden_close(f->w);
+    free(f);
+    return 0;
+}
+
+/* The model of the file with this reduction; its weights by name. */
+static cts_clip *make_model(const fixture *f, const char *reduction)
+{
+    json_t *j = cts_golden_need_meta_json(f->g, "config"), *channels = json_object_get(j, "channels");
+    json_t *blocks = json_object_get(j, "num_blocks"), *ours;
+    cts_clip_config c = {0};
+    cts_clip *m = NULL;
+    char name[64];
+    int i;
+
+    ours = json_pack("{s:{s:s, s:{s:O, s:[I,I,I], s:s}}, s:{s:s, s:O}, s:I}", "image", "encoder", "dcformer", "config",
+                     "channels", channels, "input_size", (json_int_t)f->v[1], (json_int_t)f->v[2], (json_int_t)f->v[3],
+                     "reduction", reduction, "text", "encoder", "bert", "config", json_object_get(j, "bert"),
+                     "latent_dim", (json_int_t)f->latent);
+    assert_non_null(ours);
+    json_t *image = json_object_get(json_object_get(ours, "image"), "config");
+    if (blocks)
+        json_object_set(image, "num_blocks", blocks);
+    else
+        json_object_set_new(image, "num_blocks", json_pack("[i,i,i,i,i]", 1, 1, 1, 1, 1));
+    if (json_object_get(j, "kernel_sizes"))
+        json_object_set(image, "kernel_sizes", json_object_get(j, "kernel_sizes"));
+    MUST(cts_clip_config_parse(&c, ours, "clip_mini"));
+    MUST(cts_clip_create(&m, &c));
+    model_weights(m->params, f->w, f->seed, "", "");
+    snprintf(name, sizeof name, "%s.weight.to_visual_latent.weight", reduction);
+    assert_true(!strcmp(reduction, "channel") || cts_golden_has(f->g, "%s", name));
+    if (cts_golden_has(f->g, "%s", name)) {
+        float *v = cts_golden_need_floats(f->g, "%s", name);
+        cts_param *p = cts_params_at(m->params, i = cts_params_find(m->params, "to_visual_latent.weight"));
+
+        assert_int_equal(cts_golden_need_tensor(f->g, "%s", name)->count, p->count);
+        memcpy(p->data, v, (size_t)p->count * sizeof *v);
+        free(v);
+    }
+    json_decref(ours);
+    json_decref(j);
+    return m;
+}
+
+static text_batch read_texts(const fixture *f)
+{
+    int64_t *ids = cts_golden_need_ints(f->g, "input_ids"), *mask = cts_golden_need_ints(f->g, "attention_mask"), s[8];
+    text_batch t;
+
+    assert_int_equal(cts_golden_need_shape(f->g, s, "input_ids"), 2);
+    t = text_pack(ids, mask, NULL, s[0], s[1], false);
+    free(ids);
+    free(mask);
+    return t;
+}
+
+/* ---- text side ------------------------------------------------------------------------------------------------- */
+
+static void test_text_latents(void **state)
+{
+    const fixture *f = *state;
+    cts_clip *m = make_model(f, "channel");
+    cts_tower_spec spec = cts_clip_tower_spec(m, CTS_SIDE_TEXT);
+    text_batch t = read_texts(f);
+    cts_tower_options o = {.max_batch = t.n_seq};
+    cts_token_batch batch = {t.n_seq, t.ids, t.offsets};
+    const int32_t **ids = model_alloc((size_t)t.n_seq * sizeof *ids);
+    int32_t *n_ids = model_alloc((size_t)t.n_seq * sizeof *n_ids);
+    float *a = model_alloc((size_t)(t.n_seq * f->latent) * sizeof *a);
+    cts_tower *tower = NULL;
+
+    MUST(cts_tower_create(&tower, &spec, &o, f->b, NULL));
+    MUST(cts_tower_tokens(tower, &batch, 0, a));
+    assert_true(cts_golden_near(f->g, "eval.text_latents", a, (size_t)(t.n_seq * f->latent), -1, 0));
+    cts_tower_destroy(tower);
+
+    /* the same in many small runs */
+    o = (cts_tower_options){.max_batch = 2, .max_tokens = t.width};
+    for (int64_t s = 0; s < t.n_seq; s++) {
+        ids[s] = t.ids + t.offsets[s];
+        n_ids[s] = t.offsets[s + 1] - t.offsets[s];
+    }
+    memset(a, 0, (size_t)(t.n_seq * f->latent) * sizeof *a);
+    MUST(cts_tower_create(&tower, &spec, &o, f->b, NULL));
+    MUST(cts_tower_encode_texts(tower, t.n_seq, ids, n_ids, a));
+    assert_true(cts_golden_near(f->g, "eval.text_latents", a, (size_t)(t.n_seq * f->latent), -1, 0));
+    cts_tower_destroy(tower);
+    free(ids);
+    free(n_ids);
+    free(a);
+    text_free(&t);
+    cts_clip_destroy(m);
+}
+
+/* ---- loss and gradients of both sides -------------------------------------------------------------------------- */
+
+/* The image vectors [b, vector_dim] that the quantiser of the file gave: rows of the codebook at tokens t, h, w, reduced. */
+static float *quantised_vectors(const fixture *f, const char *reduction, int64_t dim)
+{
+    int64_t *codes = cts_golden_need_ints(f->g, "train.vq_indices"), s[8], shape[8], c, b, n, per;
+    float *book = cts_golden_need_floats(f->w, "visual_transformer.vq._codebook.embed");
+    float *out;
+    int64_t depth;
+
+    assert_int_equal(cts_golden_need_shape(f->g, s, "train.vq_indices"), 2);
+    assert_int_equal(cts_golden_need_shape(f->w, shape, "visual_transformer.vq._codebook.embed"), 3);
+    b = s[0];
+    n = s[1];
+    c = shape[2];
+    per = dim / c; /* tokens left after the reduction */
+    depth = n / per;
+    assert_true(!strcmp(reduction, "channel") ? per == 1 : depth * per == n);
+    out = model_alloc((size_t)(b * dim) * sizeof *out);
+    for (int64_t i = 0; i < b; i++)
+        for (int64_t t = 0; t < n; t++)
+            for (int64_t k = 0; k < c; k++)
+                out[i * dim + (t % per) * c + k] += book[codes[i * n + t] * c + k] / (float)depth;
+    free(codes);
+    free(book);
+    return out;
+}
+
+/* Vectors through the projection: latents out, and from their gradient the gradient of the vectors (out) and of the weight (grads). */
+static void project(const fixture *f, cts_clip *m, cts_grads *grads, int64_t n, int64_t dim, const float *vector,
+                    float *latent, const float *d_latent, float *d_vector)
+{
+    int64_t shape[2] = {n, dim};
+    cts_tensor *x, *y, *w, *dy = NULL;
+    model_run r = {0};
+
+    MUST(cts_graph_create(&r.g, m->params));
+    x = cts_graph_input(r.g, "x", CTS_F32, 2, shape, CTS_SYM_NONE);
+    x->want_grad = true;
+    w = cts_graph_param(r.g, cts_params_find(m->params, "to_visual_latent.weight"));
+    y = cts_op_l2_norm(r.g, cts_op_linear(r.g, x, w, NULL), 1e-12f);
+    cts_graph_output(r.g, y, "y");
+    MUST(cts_backward(r.g, 1, &y, &dy));
+    model_plan(&r, f->b, grads);
+    MUST(cts_exec_write(r.e, x, vector));
+    MUST(cts_exec_forward(r.e, 0));
+    MUST(cts_exec_read(r.e, y, latent));
+    if (d_latent) {
+        float *d;
+
+        MUST(cts_exec_write(r.e, dy, d_latent));
+        MUST(cts_exec_backward(r.e));
+        d = model_read(&r, "d.x", NULL);
+        memcpy(d_vector, d, (size_t)(n * dim) * sizeof *d);
+        free(d);
+    }
+    model_end(&r);
+}
+
+static bool check_loss(const fixture *f, const char *reduction, cts_clip *m, cts_grads *grads, int64_t n,
+                       const float *image, const float *text, float *d_image, float *d_text)
+{
+    cts_clip_loss *l = NULL;
+    char name[64];
+    double loss;
+    float value;
+
+    MUST(cts_clip_loss_create(&l, m, CTS_LOSS_DCFORMER, n + 3, f->b, grads)); /* a larger plan than the batch */
+    MUST(cts_clip_loss_run(l, n, image, text, 1.0, &loss, d_image, d_text));
+    cts_clip_loss_destroy(l);
+    value = (float)loss;
+    snprintf(name, sizeof name, "%s.train.loss", reduction);
+    return cts_golden_near(f->g, name, &value, 1, -1, 1e-6);
+}
+
+static bool check_gradients(const fixture *f, const char *reduction, const cts_clip *m, const cts_grads *grads)
+{
+    char prefix[64], name[256];
+    double top;
+    int seen = 0;
+    bool ok = true;
+
+    snprintf(prefix, sizeof prefix, "%s.train.grad.", reduction);
+    top = model_largest(f->g, prefix);
+    for (int i = 0; i < cts_params_n(m->params); i++) {
+        const cts_param *p = cts_params_get(m->params, i);
+        bool image = strstr(p->name, "visual_transformer.") != NULL;
+        bool zero = strstr(p->name, "key.bias") ||
+                    (image && strstr(p->name, ".0.bias") && !strstr(p->name, "norm.") && !strstr(p->name, "mlp."));
+
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        if (p->state || !cts_golden_has(f->g, "%s", name))
+            continue;
+        seen++;
+        ok &= cts_golden_near(f->g, name, grads->data[i], (size_t)p->count,
+                              zero    ? 0
+                              : image ? 5e-4
+                                      : 1e-5,
+                              zero ? 5e-5 * top : 1e-6 * top);
+    }
+    print_message("%s: %d gradients\n", reduction, seen);
+    assert_true(seen > 2);
+    return ok;
+}
+
+static bool check_statistics(const fixture *f, const cts_clip *m)
+{
+    char name[256];
+    bool ok = true;
+
+    for (int i = 0; i < cts_params_n(m->params); i++) {
+        const cts_param *p = cts_params_get(m->params, i);
+
+        snprintf(name, sizeof name, "train.after.%s", p->name);
+        if (p->state && cts_golden_has(f->g, "%s", name))
+            ok &= cts_golden_near(f->g, name, p->data, (size_t)p->count, -1, 0);
+    }
+    return ok;
+}
+
+static void train_step(const fixture *f, const char *reduction)
+{
+    cts_clip *m = make_model(f, reduction);
+    cts_tower_spec image = cts_clip_tower_spec(m, CTS_SIDE_IMAGE), text = cts_clip_tower_spec(m, CTS_SIDE_TEXT);
+    text_batch t = read_texts(f);
+    int64_t n = t.n_seq, d = f->latent, dim;
+    cts_tower_options io = {.train = true, .max_batch = n, .volume = {f->v[1], f->v[2], f->v[3]}};
+    cts_tower_options to = {.train = true, .recompute = true, .max_batch = n};
+    cts_token_batch batch = {n, t.ids, t.offsets};
+    float *volumes = model_alloc((size_t)(f->v[0] * f->v[1] * f->v[2] * f->v[3]) * sizeof *volumes);
+    float *zi = model_alloc((size_t)(n * d) * sizeof *zi), *zt = model_alloc((size_t)(n * d) * sizeof *zt);
+    float *di = model_alloc((size_t)(n * d) * sizeof *di), *dt = model_alloc((size_t)(n * d) * sizeof *dt);
+    float *vector, *d_vector;
+    cts_tower *it = NULL, *tt = NULL;
+    cts_grads *grads = NULL;
+    char name[64];
+    bool ok = true;
+
+    image.result = CTS_RESULT_VECTOR;
+    assert_int_equal(n, f->v[0]);
+    MUST(cts_grads_create(&grads, m->params));
+    MUST(cts_tower_create(&it, &image, &io, f->b, grads));
+    MUST(cts_tower_create(&tt, &text, &to, f->b, grads));
+    dim = cts_tower_dim(it);
+    vector = quantised_vectors(f, reduction, dim);
+    d_vector = model_alloc((size_t)(n * dim) * sizeof *d_vector);
+    cts_formula_volume(volumes, f->seed, "input.volume", f->v, 0, 1);
+
+    project(f, m, grads, n, dim, vector, zi, NULL, NULL);
+    snprintf(name, sizeof name, "%s.train.image_latents", reduction);
+    ok &= cts_golden_near(f->g, name, zi, (size_t)(n * d), -1, 0);
+    MUST(cts_tower_tokens(tt, &batch, 0, zt));
+    snprintf(name, sizeof name, "%s.train.text_latents", reduction);
+    ok &= cts_golden_near(f->g, name, zt, (size_t)(n * d), -1, 0);
+
+    ok &= check_loss(f, reduction, m, grads, n, zi, zt, di, dt);
+    MUST(cts_tower_backward(tt, dt));
+    project(f, m, grads, n, dim, vector, zi, di, d_vector);
+    MUST(cts_tower_volumes(it, n, volumes, CTS_RUN_UPDATE_STATE, NULL));
+    MUST(cts_tower_backward(it, d_vector));
+    ok &= check_gradients(f, reduction, m, grads);
+    ok &= check_statistics(f, m);
+    assert_true(ok);
+
+    cts_tower_destroy(it);
+    cts_tower_destroy(tt);
+    cts_grads_destroy(grads);
+    cts_clip_destroy(m);
+    text_free(&t);
+    free(volumes);
+    free(vector);
+    free(d_vector);
+    free(zi);
+    free(zt);
+    free(di);
+    free(dt);
+}
+
+static void test_train_channel(void **state)
+{
+    train_step(*state, "channel");
+}
+
+static void test_train_depth(void **state)
+{
+    train_step(*state, "depth");
+}
+
+static void test_train_none(void **state)
+{
+    train_step(*state, "none");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_latents),
+        cmocka_unit_test(test_train_channel),
+        cmocka_unit_test(test_train_depth),
+        cmocka_unit_test(test_train_none),
+    };
+
+    return cmocka_run_group_tests_name("golden clip", tests, set_up, tear_down);
+}
