@@ -13,6 +13,7 @@
 
 #define MAGIC 0x31474c4258495443u /* "CTIXBLG1" read little endian */
 #define GRAPH_EFFORT 128
+#define LINKS_MAX 1024
 #define ADD_ROWS 65536 /* rows handed to FAISS at a time */
 
 struct cts_ann {
@@ -43,12 +44,12 @@ const cts_ann_info *cts_ann_description(const cts_ann *a)
     return &a->info;
 }
 
-/* The number of lists of "IVF<n>" in a factory string, 0 when there is none. */
-static uint64_t list_count(const char *factory)
+/* The number behind a word of a factory string ("IVF64,Flat", "HNSW32"), 0 when there is none. */
+static uint64_t number_after(const char *factory, const char *word)
 {
-    const char *at = strstr(factory, "IVF");
+    const char *at = strstr(factory, word);
 
-    return at ? strtoull(at + 3, NULL, 10) : 0;
+    return at ? strtoull(at + strlen(word), NULL, 10) : 0;
 }
 
 static int check_factory(const char *factory, const cts_store_rows *rows)
@@ -58,10 +59,12 @@ static int check_factory(const char *factory, const cts_store_rows *rows)
                         sizeof(((cts_ann_info *)0)->factory) - 1);
     if (rows->n < 1)
         return cts_fail(CTS_E_INPUT, "index type '%s': there are no vectors to build it from", factory);
-    /* FAISS allocates the lists before it notices that it cannot train them. */
-    if (list_count(factory) > rows->n)
+    /* FAISS allocates lists and links before it notices that they make no sense. */
+    if (number_after(factory, "IVF") > rows->n)
         return cts_fail(CTS_E_INPUT, "index type '%s': %llu lists from %zu vectors, allowed at most one list a vector", factory,
-                        (unsigned long long)list_count(factory), rows->n);
+                        (unsigned long long)number_after(factory, "IVF"), rows->n);
+    if (number_after(factory, "HNSW") > LINKS_MAX || number_after(factory, "NSG") > LINKS_MAX)
+        return cts_fail(CTS_E_INPUT, "index type '%s': a graph may have at most %d links a vector", factory, LINKS_MAX);
     if (rows->n > INT32_MAX)
         return cts_fail(CTS_E_LIMIT, "index type '%s': %zu vectors, allowed %d", factory, rows->n, INT32_MAX);
     return CTS_OK;
@@ -101,7 +104,7 @@ int cts_ann_build(cts_ann **out, const cts_store_rows *rows, const char *factory
     }
     if (effort == 0) {
         /* One list in sqrt(lists), at least 8: a place to start that the measured recall judges. */
-        lists = list_count(factory);
+        lists = number_after(factory, "IVF");
         effort = lists ? (int)fmax(8.0, ceil(sqrt((double)lists))) : GRAPH_EFFORT;
     }
     if ((rc = cts_faiss_set_effort(a->faiss, effort, &a->info.effort)) != CTS_OK)

@@ -86,7 +86,7 @@ static inline float *vectors_make(uint64_t key, size_t n, size_t dim, size_t n_c
 
 /* An item with everything a function of its number. */
 typedef struct {
-    char name[32], volume[48], patient[16], scan[16], report[64];
+    char name[32], volume[64], patient[40], scan[40], report[96];
     cts_index_item item;
 } named_item;
 
