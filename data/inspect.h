@@ -33,7 +33,8 @@ typedef struct {
     int n_warnings;
 } cts_scan_facts;
 
-/* Facts of a volume read from `path`; csv = {slope, intercept} or NULL. CTS_E_NOMEM. */
+/* Facts of a volume read from `path`; csv = {slope, intercept} or NULL. v needs voxels.
+ * CTS_E_IO when the file's size cannot be read, CTS_E_NOMEM. */
 int cts_inspect_volume(cts_scan_facts *f, const cts_volume *v, const char *path, const double csv[2]);
 
 #endif
