@@ -117,6 +117,9 @@ static void publish_input_grads(diff *d)
             continue;
         name = cts_asprintf("d.%s", t->name);
         CTS_ASSERT(name, "out of memory");
+        /* A gradient that is an input itself, or that another input publishes already, gets a copy of its own. */
+        if (d->grad[i]->role != CTS_ROLE_ACT || d->grad[i]->pinned)
+            d->grad[i] = cts_op_scale(d->g, d->grad[i], 1.0f);
         cts_graph_output(d->g, d->grad[i], name);
         free(name);
     }
