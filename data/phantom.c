@@ -160,3 +160,9 @@ void cts_phantom_labels(const cts_phantom *p, uint8_t labels[CTS_FINDINGS])
     for (int f = 0; f < CTS_FINDINGS; f++)
         labels[f] = p->shown >> f & 1;
 }
+
+void cts_phantom_grid(const cts_phantom *p, int64_t dim[3], double spacing[3])
+{
+    memcpy(dim, p->spec.dim, sizeof p->spec.dim);
+    memcpy(spacing, p->spec.spacing, sizeof p->spec.spacing);
+}

@@ -70,6 +70,8 @@ int cts_phantom_create(cts_phantom **out, const cts_phantom_spec *spec);
 void cts_phantom_destroy(cts_phantom *p); /* NULL allowed */
 const cts_phantom_info *cts_phantom_info_get(const cts_phantom *p);
 const cts_phantom_fact *cts_phantom_fact_get(const cts_phantom *p, int finding);
+/* Size of the volume with the defaults filled in. */
+void cts_phantom_grid(const cts_phantom *p, int64_t dim[3], double spacing[3]);
 /* Labels that hold for the rendering: those asked for or drawn, less `without`. */
 void cts_phantom_labels(const cts_phantom *p, uint8_t labels[CTS_FINDINGS]);
 
