@@ -31,12 +31,12 @@ typedef struct {
     double noise_hu;              /* standard deviation; 0 = drawn per patient (6..18), negative = none */
 } cts_phantom_spec;
 
-typedef enum { CTS_SIDE_NONE, CTS_SIDE_RIGHT, CTS_SIDE_LEFT, CTS_SIDE_BOTH } cts_side;
+typedef enum { CTS_PHANTOM_SIDE_NONE, CTS_PHANTOM_SIDE_RIGHT, CTS_PHANTOM_SIDE_LEFT, CTS_PHANTOM_SIDE_BOTH } cts_phantom_side;
 
 /* What was rendered of one finding. */
 typedef struct {
     bool present;
-    cts_side side;       /* NONE where a side has no meaning */
+    cts_phantom_side side;       /* NONE where a side has no meaning */
     double size_mm;      /* the size the report states: diameter, thickness, extent; 0 where none is stated */
     double centre_mm[3]; /* RAS mm of the (largest) focus */
     double hu;           /* density of that focus */

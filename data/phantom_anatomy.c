@@ -274,7 +274,7 @@ const char *cts_ph_lobe_name(int lobe)
     return names[lobe];
 }
 
-const char *cts_ph_zone_name(int zone, cts_side side)
+const char *cts_ph_zone_name(int zone, cts_phantom_side side)
 {
     static const char *const names[5][3] = {
         {"the right upper lobe", "the left upper lobe", "the upper lobes of both lungs"},
@@ -283,7 +283,7 @@ const char *cts_ph_zone_name(int zone, cts_side side)
         {"the right apex", "the left apex", "the apices of both lungs"},
         {"the lower zone of the right lung", "the lower zone of the left lung", "the lower zones of both lungs"}};
 
-    return names[zone][side == CTS_SIDE_RIGHT ? 0 : side == CTS_SIDE_LEFT ? 1 : 2];
+    return names[zone][side == CTS_PHANTOM_SIDE_RIGHT ? 0 : side == CTS_PHANTOM_SIDE_LEFT ? 1 : 2];
 }
 
 const char *cts_ph_segment_name(const anatomy *an, const double at[3])

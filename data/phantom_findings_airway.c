@@ -37,7 +37,7 @@ static void peribronchial(cts_phantom *p)
         if (!n++)
             memcpy(at, b, sizeof at);
     }
-    cts_ph_set_fact(p, F_PERIBRONCHIAL, CTS_SIDE_BOTH, 0, at, hu, n,
+    cts_ph_set_fact(p, F_PERIBRONCHIAL, CTS_PHANTOM_SIDE_BOTH, 0, at, hu, n,
                     kind == 2   ? "the lower lobes of both lungs"
                     : kind == 1 ? "both lungs"
                                 : "the central parts of both lungs");
@@ -92,9 +92,9 @@ static void bronchiectasis(cts_phantom *p)
         n = 1;
     }
     cts_ph_set_fact(p, F_BRONCHIECTASIS,
-                    both       ? CTS_SIDE_BOTH
-                    : pick < 3 ? CTS_SIDE_RIGHT
-                               : CTS_SIDE_LEFT,
+                    both       ? CTS_PHANTOM_SIDE_BOTH
+                    : pick < 3 ? CTS_PHANTOM_SIDE_RIGHT
+                               : CTS_PHANTOM_SIDE_LEFT,
                     0, at, -990, n,
                     both ? (pick == 0 || pick == 3   ? "the upper lobes of both lungs"
                             : pick == 2 || pick == 4 ? "the lower lobes of both lungs"

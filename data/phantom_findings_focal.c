@@ -10,9 +10,9 @@ static double exponential(cts_rng *r, double mean)
     return -mean * log(1 - cts_rng_unit(r));
 }
 
-static cts_side side_at(const double at[3])
+static cts_phantom_side side_at(const double at[3])
 {
-    return at[0] < 0 ? CTS_SIDE_RIGHT : CTS_SIDE_LEFT;
+    return at[0] < 0 ? CTS_PHANTOM_SIDE_RIGHT : CTS_PHANTOM_SIDE_LEFT;
 }
 
 static void spicules(cts_phantom *p, cts_rng *r, const double at[3], double radius, double hu)
@@ -38,7 +38,7 @@ static void nodules(cts_phantom *p)
            first[3] = {0}, hu = 0;
     int n = u < 0.45 ? 1 : u < 0.7 ? 2 : u < 0.84 ? 3 : 4 + (int)cts_rng_below(&r, 4);
     int kind = t < 0.75 ? 0 : t < 0.87 ? 1 : 2;
-    cts_side side = CTS_SIDE_NONE;
+    cts_phantom_side side = CTS_PHANTOM_SIDE_NONE;
 
     if (!(p->wanted >> F_NODULE & 1))
         return;
@@ -58,7 +58,7 @@ static void nodules(cts_phantom *p)
             cts_ph_roughen(b, &r, 0.07 * mm, 0.5 * mm);
         if (mm >= 14 && kind == 0 && cts_rng_unit(&r) < 0.55)
             spicules(p, &r, at, rad, density);
-        side = side == CTS_SIDE_NONE || side == side_at(at) ? side_at(at) : CTS_SIDE_BOTH;
+        side = side == CTS_PHANTOM_SIDE_NONE || side == side_at(at) ? side_at(at) : CTS_PHANTOM_SIDE_BOTH;
         if (!i) {
             memcpy(first, at, sizeof first);
             hu = density;
@@ -95,7 +95,7 @@ static void consolidation(cts_phantom *p)
     double hu = cts_rng_range(&r, 12, 48), at[3], first[3] = {0}, big = 0;
     int kind = cts_rng_unit(&r) < 0.55 ? 0 : 1,
         n = kind ? 2 + (int)cts_rng_below(&r, 4) : 1; /* 0 one area, 1 several */
-    cts_side side = CTS_SIDE_NONE;
+    cts_phantom_side side = CTS_PHANTOM_SIDE_NONE;
 
     if (!(p->wanted >> F_CONSOLIDATION & 1))
         return;
@@ -112,7 +112,7 @@ static void consolidation(cts_phantom *p)
         cts_ph_turn(b, cts_rng_range(&r, -1, 1));
         cts_ph_roughen(b, &r, 0.25 * size, 0.6 * size);
         bronchograms(p, at, 1.15 * size);
-        side = side == CTS_SIDE_NONE || side == side_at(at) ? side_at(at) : CTS_SIDE_BOTH;
+        side = side == CTS_PHANTOM_SIDE_NONE || side == side_at(at) ? side_at(at) : CTS_PHANTOM_SIDE_BOTH;
         if (size > big) {
             big = size;
             memcpy(first, at, sizeof first);
@@ -141,14 +141,14 @@ static void atelectasis(cts_phantom *p)
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_ATELECTASIS);
     double u = cts_rng_unit(&r), hu = cts_rng_range(&r, 15, 55), at[3] = {0}, first[3] = {0}, v = cts_rng_unit(&r);
     int kind = u < 0.58 ? 0 : u < 0.78 ? 1 : 2, n = kind == 0 ? 1 + (int)cts_rng_below(&r, 4) : kind == 1 ? 1 : 5;
-    cts_side side = v < 0.32 ? CTS_SIDE_RIGHT : v < 0.64 || kind == 1 ? CTS_SIDE_LEFT : CTS_SIDE_BOTH;
+    cts_phantom_side side = v < 0.32 ? CTS_PHANTOM_SIDE_RIGHT : v < 0.64 || kind == 1 ? CTS_PHANTOM_SIDE_LEFT : CTS_PHANTOM_SIDE_BOTH;
 
     if (!(p->wanted >> F_ATELECTASIS & 1))
         return;
-    if (side == CTS_SIDE_BOTH)
+    if (side == CTS_PHANTOM_SIDE_BOTH)
         n = n < 2 ? 2 : n;
-    for (int i = 0; i < n * (kind == 2 && side == CTS_SIDE_BOTH ? 2 : 1); i++) {
-        int s = side == CTS_SIDE_RIGHT ? -1 : side == CTS_SIDE_LEFT ? 1 : i & 1 ? 1 : -1;
+    for (int i = 0; i < n * (kind == 2 && side == CTS_PHANTOM_SIDE_BOTH ? 2 : 1); i++) {
+        int s = side == CTS_PHANTOM_SIDE_RIGHT ? -1 : side == CTS_PHANTOM_SIDE_LEFT ? 1 : i & 1 ? 1 : -1;
         double wet = p->effusion[s > 0].depth,
                dir[3] = {s * cts_rng_range(&r, -0.5, 0.6), cts_rng_range(&r, -0.5, 0.5), 1};
         prim *b;
@@ -184,7 +184,7 @@ static void atelectasis(cts_phantom *p)
             memcpy(first, at, sizeof first);
     }
     cts_ph_set_fact(p, F_ATELECTASIS, side, 0, first, hu, n,
-                    side == CTS_SIDE_BOTH ? "the lower lobes of both lungs"
+                    side == CTS_PHANTOM_SIDE_BOTH ? "the lower lobes of both lungs"
                                           : cts_ph_lobe_name(cts_ph_lobe_at(&p->an, first)));
     p->fact[F_ATELECTASIS].kind = kind;
 }
@@ -195,14 +195,14 @@ static void fibrotic(cts_phantom *p)
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_FIBROTIC);
     double v = cts_rng_unit(&r), hu = cts_rng_range(&r, -140, 30), at[3] = {0}, first[3] = {0};
     int kind = cts_rng_unit(&r) < 0.6 ? 0 : 1, n = 2 + (int)cts_rng_below(&r, 4); /* 0 apical, 1 lower */
-    cts_side side = v < 0.25 ? CTS_SIDE_RIGHT : v < 0.45 ? CTS_SIDE_LEFT : CTS_SIDE_BOTH;
+    cts_phantom_side side = v < 0.25 ? CTS_PHANTOM_SIDE_RIGHT : v < 0.45 ? CTS_PHANTOM_SIDE_LEFT : CTS_PHANTOM_SIDE_BOTH;
     bool capped = cts_rng_unit(&r) < 0.5;
     double from = kind ? -200 : p->an.za - 62, to = kind ? p->an.carina_z - 30 : p->an.za;
 
     if (!(p->wanted >> F_FIBROTIC & 1))
         return;
-    for (int i = 0; i < n * (side == CTS_SIDE_BOTH ? 2 : 1); i++) {
-        int s = side == CTS_SIDE_RIGHT ? -1 : side == CTS_SIDE_LEFT ? 1 : i & 1 ? 1 : -1;
+    for (int i = 0; i < n * (side == CTS_PHANTOM_SIDE_BOTH ? 2 : 1); i++) {
+        int s = side == CTS_PHANTOM_SIDE_RIGHT ? -1 : side == CTS_PHANTOM_SIDE_LEFT ? 1 : i & 1 ? 1 : -1;
         double in[3], len = cts_rng_range(&r, 16, 36), dir[3];
         prim *b;
 

@@ -20,7 +20,7 @@ static void large_heart(cts_phantom *p)
     }
     for (int k = 0; k < 3; k++)
         at[k] = p->heart_large[0].c[k];
-    cts_ph_set_fact(p, F_CARDIOMEGALY, CTS_SIDE_NONE, p->an.ctr_large * 2 * p->an.w, at, p->an.blood_hu, 1, "");
+    cts_ph_set_fact(p, F_CARDIOMEGALY, CTS_PHANTOM_SIDE_NONE, p->an.ctr_large * 2 * p->an.w, at, p->an.blood_hu, 1, "");
 }
 
 static void pericardial(cts_phantom *p)
@@ -38,7 +38,7 @@ static void pericardial(cts_phantom *p)
     }
     for (int k = 0; k < 3; k++)
         at[k] = p->heart_large[0].c[k] + (k == 1 ? (double)p->heart_large[0].r[1] : 0);
-    cts_ph_set_fact(p, F_PERICARDIAL, CTS_SIDE_NONE, round(mm), at, hu, 1, "");
+    cts_ph_set_fact(p, F_PERICARDIAL, CTS_PHANTOM_SIDE_NONE, round(mm), at, hu, 1, "");
 }
 
 /* Free fluid of a lying patient: a crescent along the back, deepest at the base. */
@@ -46,7 +46,7 @@ static void pleural(cts_phantom *p)
 {
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_EFFUSION);
     double which = cts_rng_unit(&r), hu = cts_rng_range(&r, 2, 18), box[3] = {p->an.w, p->an.d, 130}, at[3], big = 0;
-    cts_side side = which < 0.3 ? CTS_SIDE_RIGHT : which < 0.55 ? CTS_SIDE_LEFT : CTS_SIDE_BOTH;
+    cts_phantom_side side = which < 0.3 ? CTS_PHANTOM_SIDE_RIGHT : which < 0.55 ? CTS_PHANTOM_SIDE_LEFT : CTS_PHANTOM_SIDE_BOTH;
     int worst = 0;
 
     if (!(p->wanted >> F_EFFUSION & 1))
@@ -56,7 +56,7 @@ static void pleural(cts_phantom *p)
         double c[3] = {(s ? 0.5 : -0.5) * p->an.w, p->an.cy, 0};
         prim *b;
 
-        if (side == (s ? CTS_SIDE_RIGHT : CTS_SIDE_LEFT))
+        if (side == (s ? CTS_PHANTOM_SIDE_RIGHT : CTS_PHANTOM_SIDE_LEFT))
             continue;
         p->effusion[s].depth = round(depth);
         p->effusion[s].hu = hu;
@@ -74,7 +74,7 @@ static void pleural(cts_phantom *p)
     at[0] = (worst ? 0.45 : -0.45) * p->an.w;
     at[1] = p->an.cy + 0.84 * p->an.d - 0.3 * big;
     at[2] = p->an.dome_z[worst] - 12;
-    cts_ph_set_fact(p, F_EFFUSION, side, big, at, hu, side == CTS_SIDE_BOTH ? 2 : 1, "");
+    cts_ph_set_fact(p, F_EFFUSION, side, big, at, hu, side == CTS_PHANTOM_SIDE_BOTH ? 2 : 1, "");
     p->fact[F_EFFUSION].kind = big < 15 ? 0 : big < 35 ? 1 : 2;
 }
 

@@ -34,7 +34,7 @@ static void hernia(cts_phantom *p)
         b->cut[3] = (float)-(at[1] + (in > 90 ? -2 * ry : in));
         b->cut_on = true;
     }
-    cts_ph_set_fact(p, F_HERNIA, CTS_SIDE_NONE, mm, at, fluid, 1, "");
+    cts_ph_set_fact(p, F_HERNIA, CTS_PHANTOM_SIDE_NONE, mm, at, fluid, 1, "");
     p->fact[F_HERNIA].kind = mm < 35 ? 0 : mm < 60 ? 1 : 2;
 }
 
@@ -207,7 +207,7 @@ static void material(cts_phantom *p)
     else
         rods(p, &r, at);
     cts_ph_set_fact(p, F_MATERIAL,
-                    kind == 0 || kind == 1 || kind == 3 ? (side < 0 ? CTS_SIDE_RIGHT : CTS_SIDE_LEFT) : CTS_SIDE_NONE,
+                    kind == 0 || kind == 1 || kind == 3 ? (side < 0 ? CTS_PHANTOM_SIDE_RIGHT : CTS_PHANTOM_SIDE_LEFT) : CTS_PHANTOM_SIDE_NONE,
                     0, at, METAL, 1, "");
     p->fact[F_MATERIAL].kind = kind;
 }

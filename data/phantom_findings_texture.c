@@ -4,16 +4,16 @@
 
 #include "data/phantom_internal.h"
 
-static cts_side pick_side(cts_rng *r, double right, double left)
+static cts_phantom_side pick_side(cts_rng *r, double right, double left)
 {
     double u = cts_rng_unit(r);
 
-    return u < right ? CTS_SIDE_RIGHT : u < right + left ? CTS_SIDE_LEFT : CTS_SIDE_BOTH;
+    return u < right ? CTS_PHANTOM_SIDE_RIGHT : u < right + left ? CTS_PHANTOM_SIDE_LEFT : CTS_PHANTOM_SIDE_BOTH;
 }
 
-static int sign_of(cts_side side, cts_rng *r)
+static int sign_of(cts_phantom_side side, cts_rng *r)
 {
-    return side == CTS_SIDE_RIGHT ? -1 : side == CTS_SIDE_LEFT ? 1 : cts_rng_unit(r) < 0.5 ? -1 : 1;
+    return side == CTS_PHANTOM_SIDE_RIGHT ? -1 : side == CTS_PHANTOM_SIDE_LEFT ? 1 : cts_rng_unit(r) < 0.5 ? -1 : 1;
 }
 
 static bool upper(const anatomy *an, const double at[3])
@@ -64,7 +64,7 @@ static void emphysema(cts_phantom *p)
                 where[k] = at[k];
         }
     }
-    cts_ph_set_fact(p, F_EMPHYSEMA, CTS_SIDE_BOTH, kind == 2 ? round(2 * big) : 0, where, hu, n,
+    cts_ph_set_fact(p, F_EMPHYSEMA, CTS_PHANTOM_SIDE_BOTH, kind == 2 ? round(2 * big) : 0, where, hu, n,
                     "the upper lobes of both lungs");
     p->fact[F_EMPHYSEMA].kind = kind;
 }
@@ -91,7 +91,7 @@ static void mosaic(cts_phantom *p)
         for (int k = 0; k < 3; k++)
             b->shift[k] = (float)cts_rng_range(&r, 0, CELLS);
     }
-    cts_ph_set_fact(p, F_MOSAIC, CTS_SIDE_BOTH, 0, c, step, 2, kind ? "the lower lobes of both lungs" : "both lungs");
+    cts_ph_set_fact(p, F_MOSAIC, CTS_PHANTOM_SIDE_BOTH, 0, c, step, 2, kind ? "the lower lobes of both lungs" : "both lungs");
     p->fact[F_MOSAIC].kind = kind;
 }
 
@@ -130,13 +130,13 @@ static void opacity(cts_phantom *p)
         n = kind == 0   ? 3 + (int)cts_rng_below(&r, 9)
             : kind == 1 ? 1
                         : 4 + (int)cts_rng_below(&r, 4);
-    cts_side side = kind == 1 ? pick_side(&r, 0.55, 0.45) : pick_side(&r, kind ? 0.1 : 0.18, kind ? 0.1 : 0.15);
+    cts_phantom_side side = kind == 1 ? pick_side(&r, 0.55, 0.45) : pick_side(&r, kind ? 0.1 : 0.18, kind ? 0.1 : 0.15);
     foci f = {0};
 
     if (!(p->wanted >> F_OPACITY & 1))
         return;
     for (int i = 0; i < n; i++) {
-        int s = side == CTS_SIDE_BOTH ? (i & 1 ? 1 : -1) : sign_of(side, &r);
+        int s = side == CTS_PHANTOM_SIDE_BOTH ? (i & 1 ? 1 : -1) : sign_of(side, &r);
 
         if (kind == 0)
             cts_ph_place_peripheral(p, &r, s, -1, 4, 22, at);
@@ -159,7 +159,7 @@ static void septa(cts_phantom *p)
     double cell = cts_rng_range(&r, 13, 19), thick = cts_rng_range(&r, 0.8, 1.7), hu = cts_rng_range(&r, -60, 25),
            at[3], size[3];
     double share = cts_rng_range(&r, 0.75, 1.1); /* two uniform values per wall: 72 to 40 % of the walls are thick */
-    cts_side side = pick_side(&r, 0.12, 0.1);
+    cts_phantom_side side = pick_side(&r, 0.12, 0.1);
     int kind = cts_rng_unit(&r) < 0.7 ? 0 : 1; /* 0 lower zones, 1 upper */
 
     if (!(p->wanted >> F_SEPTAL & 1))
@@ -169,7 +169,7 @@ static void septa(cts_phantom *p)
         double c[3] = {s * 0.62 * p->an.w, p->an.cy + cts_rng_range(&r, 0.0, 0.3) * p->an.d,
                        kind ? 62 : -42 + cts_rng_range(&r, -10, 15)};
 
-        if (side == (s > 0 ? CTS_SIDE_RIGHT : CTS_SIDE_LEFT))
+        if (side == (s > 0 ? CTS_PHANTOM_SIDE_RIGHT : CTS_PHANTOM_SIDE_LEFT))
             continue;
         size[0] = 0.62 * p->an.w, size[1] = 0.95 * p->an.d, size[2] = cts_rng_range(&r, 48, 80);
         b = cts_ph_field(p, PRIM_SEPTA, LAYER_DENSE, F_SEPTAL, c, size);
@@ -182,7 +182,7 @@ static void septa(cts_phantom *p)
             at[k] = c[k];
         }
     }
-    cts_ph_set_fact(p, F_SEPTAL, side, 0, at, hu, side == CTS_SIDE_BOTH ? 2 : 1, cts_ph_zone_name(kind ? 0 : 1, side));
+    cts_ph_set_fact(p, F_SEPTAL, side, 0, at, hu, side == CTS_PHANTOM_SIDE_BOTH ? 2 : 1, cts_ph_zone_name(kind ? 0 : 1, side));
     p->fact[F_SEPTAL].kind = kind;
 }
 

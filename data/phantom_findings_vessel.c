@@ -63,7 +63,7 @@ static void coronary(cts_phantom *p)
             first_hu = hu;
         }
     }
-    cts_ph_set_fact(p, F_CORONARY_CALC, CTS_SIDE_NONE, 0, first, first_hu, n, names[seen]);
+    cts_ph_set_fact(p, F_CORONARY_CALC, CTS_PHANTOM_SIDE_NONE, 0, first, first_hu, n, names[seen]);
     p->fact[F_CORONARY_CALC].kind = n < 6 ? 0 : n < 11 ? 1 : 2;
 }
 
@@ -120,7 +120,7 @@ static void aortic(cts_phantom *p)
             first_hu = hu;
         }
     }
-    cts_ph_set_fact(p, F_AORTIC_CALC, CTS_SIDE_NONE, 0, first, first_hu, n,
+    cts_ph_set_fact(p, F_AORTIC_CALC, CTS_PHANTOM_SIDE_NONE, 0, first, first_hu, n,
                     arch && down ? "the aortic arch and descending aorta"
                     : arch       ? "the aortic arch"
                                  : "the descending aorta");
@@ -165,7 +165,7 @@ static void nodes(cts_phantom *p)
         if (!i)
             memcpy(first, at, sizeof first);
     }
-    cts_ph_set_fact(p, F_NODES, CTS_SIDE_NONE, largest, first, hu, n, names[start]);
+    cts_ph_set_fact(p, F_NODES, CTS_PHANTOM_SIDE_NONE, largest, first, hu, n, names[start]);
     p->fact[F_NODES].kind = start;
 }
 

@@ -153,7 +153,7 @@ double cts_ph_effusion_depth(const cts_phantom *p, int side01, double y, double 
 int cts_ph_lobe_at(const anatomy *an, const double at[3]);
 const char *cts_ph_lobe_name(int lobe);
 /* zone 0 upper lobes, 1 lower lobes, 2 whole lungs, 3 apices, 4 lower zones; of one side or both. */
-const char *cts_ph_zone_name(int zone, cts_side side);
+const char *cts_ph_zone_name(int zone, cts_phantom_side side);
 const char *cts_ph_segment_name(const anatomy *an, const double at[3]);
 
 /* phantom_body.c */
@@ -221,7 +221,7 @@ static inline float cts_ph_noise(const cts_phantom *p, float x, float y, float z
 /* phantom_findings_*.c: each adds primitives when the finding is labelled (wanted), and fills its fact. The primitives of what
  * is left out are dropped afterwards, so that places never depend on `without`. */
 cts_rng cts_ph_stream(const cts_phantom *p, int salt);
-void cts_ph_set_fact(cts_phantom *p, int f, cts_side side, double size_mm, const double at[3], double hu, int count,
+void cts_ph_set_fact(cts_phantom *p, int f, cts_phantom_side side, double size_mm, const double at[3], double hu, int count,
                      const char *where);
 /* A random place in the lung at least margin mm from its border; side -1 right, +1 left, 0 either; lobe -1 any (5 = lingula);
  * accept may be NULL. False when none was found: at then holds the best place tried. */

@@ -152,7 +152,7 @@ cts_rng cts_ph_stream(const cts_phantom *p, int salt)
     return cts_rng_make(cts_rng_split(p->spec.seed, (uint64_t)salt));
 }
 
-void cts_ph_set_fact(cts_phantom *p, int f, cts_side side, double size_mm, const double at[3], double hu, int count,
+void cts_ph_set_fact(cts_phantom *p, int f, cts_phantom_side side, double size_mm, const double at[3], double hu, int count,
                      const char *where)
 {
     cts_phantom_fact *fact = &p->fact[f];

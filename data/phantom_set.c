@@ -53,6 +53,10 @@ static int write_one(const job *w, int64_t i)
     if (w->given) {
         spec.labels_given = true;
         memcpy(spec.labels, w->given->records[i].labels, sizeof spec.labels);
+    } else if (set->exactly) {
+        spec.labels_given = true;
+        for (int f = 0; f < CTS_FINDINGS; f++)
+            spec.labels[f] = set->findings >> f & 1;
     }
     if ((rc = cts_phantom_create(&p, &spec)) != CTS_OK)
         goto out;

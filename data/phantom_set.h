@@ -35,6 +35,8 @@ typedef struct {
     double spacing[3]; /* ditto */
     double noise_hu;   /* ditto */
     uint32_t without;  /* ditto */
+    bool exactly;      /* of a drawn set: every volume has just `findings`, one bit each, instead of drawn ones */
+    uint32_t findings;
     bool masks;
     cts_pool *pool; /* volumes are shared among its threads; NULL = this one */
     /* Called on the calling thread now and then; anything but 0 stops and is returned, the volumes so far stay. May be NULL. */

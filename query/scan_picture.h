@@ -14,8 +14,8 @@ typedef struct {
 /* "lung", "mediastinal", "bone", "wide"; NULL for another name. */
 const cts_hu_window *cts_hu_window_find(const char *name);
 
-/* Axial, coronal and sagittal mid slices, lung windows above mediastinal ones, each `pixels` wide or high at most, with captions.
- * v's slope and inter give HU. The caller ends *out with cts_picture_destroy(). CTS_E_NOMEM, CTS_E_LIMIT. */
+/* Axial, coronal and sagittal mid slices, lung windows above mediastinal ones, each `pixels` wide or high at most, with
+ * captions. v's slope and inter give HU. The caller ends *out with cts_picture_destroy(). CTS_E_NOMEM, CTS_E_LIMIT. */
 int cts_scan_six_views(cts_picture **out, const cts_volume *v, int pixels);
 
 /* One slice at most `pixels` wide or high. */
@@ -25,7 +25,8 @@ typedef struct {
     cts_hu_window window;
     int pixels;
 } cts_tile;
-/* mask: NULL, or a volume of the same geometry as `ctsearch phantom --masks` writes it; where bit `finding` is set is framed. */
+/* mask: NULL, or a volume of the same geometry as `ctsearch phantom --masks` writes it; where bit `finding` is set is
+ * framed. CTS_E_MISMATCH for a mask of another size. */
 int cts_scan_tile(cts_picture **out, const cts_volume *v, const cts_tile *t, const cts_volume *mask, int finding);
 
 /* Findings whose bit is set in some voxel of the mask. */
