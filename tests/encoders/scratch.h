@@ -1,0 +1,88 @@
+/* A scratch folder a test program makes and removes, and a small pair to save. SPDX-License-Identifier: MIT */
+#ifndef CTS_TESTS_ENCODERS_SCRATCH_H
+#define CTS_TESTS_ENCODERS_SCRATCH_H
+
+#include <unistd.h>
+
+#include "encoders/clip.h"
+#include "kernels/base/file.h"
+#include "tests/encoders/model_test.h"
+
+static char scratch_dir[64];
+
+static inline int scratch_make(void **state)
+{
+    (void)state;
+    strcpy(scratch_dir, "/tmp/cts-encoders-XXXXXX");
+    assert_non_null(mkdtemp(scratch_dir));
+    return 0;
+}
+
+static inline int scratch_remove(void **state)
+{
+    (void)state;
+    return cts_remove_tree(scratch_dir);
+}
+
+/* Path of a name in the scratch folder; valid until the fourth call after it. */
+static inline const char *scratch(const char *name)
+{
+    static char path[4][256];
+    static int k;
+
+    k = (k + 1) % 4;
+    snprintf(path[k], sizeof path[k], "%s/%s", scratch_dir, name);
+    return path[k];
+}
+
+/* The file is as long as `n` bytes of text say. */
+static inline void scratch_write(const char *path, const void *p, size_t n)
+{
+    MUST(cts_file_write_atomic(path, p, n));
+}
+
+static inline void assert_refused(int rc, int want, const char *word)
+{
+    if (rc != want || !strstr(cts_error(), word))
+        fail_msg("status %s (\"%s\"), wanted %s and \"%s\"", cts_status_name(rc), cts_error(), cts_status_name(want),
+                 word);
+}
+
+/* Few channels, two layers of text. learned: temperature and bias are parameters. hidden: width of the text encoder. */
+static inline cts_clip *scratch_pair(uint64_t seed, bool learned, int hidden)
+{
+    json_t *j =
+        json_pack("{s:{s:s, s:{s:[i,i,i,i,i], s:[i,i,i,i,i], s:[i,i,i,i], s:[i,i,i]}}, s:{s:s, s:{s:i, s:i, s:i, "
+                  "s:i, s:i, s:i}}, s:i}",
+                  "image", "encoder", "dcformer", "config", "num_blocks", 1, 1, 1, 1, 1, "channels", 4, 4, 8, 8, 8,
+                  "kernel_sizes", 5, 3, 3, 3, "input_size", 16, 32, 24, "text", "encoder", "bert", "config",
+                  "vocab_size", 50, "hidden_size", hidden, "num_hidden_layers", 2, "num_attention_heads", 2,
+                  "intermediate_size", 16, "max_position_embeddings", 12, "latent_dim", 6);
+    cts_clip_config c = {0};
+    cts_clip *m = NULL;
+
+    assert_non_null(j);
+    if (learned)
+        json_object_set_new(j, "temperature",
+                            json_pack("{s:s, s:f, s:f}", "kind", "learned", "value", 2.5, "bias", -3.0));
+    MUST(cts_clip_config_parse(&c, j, "test"));
+    MUST(cts_clip_create_init(&m, &c, seed));
+    json_decref(j);
+    return m;
+}
+
+static inline bool same_params(const cts_params *a, const cts_params *b)
+{
+    if (cts_params_n(a) != cts_params_n(b))
+        return false;
+    for (int i = 0; i < cts_params_n(a); i++) {
+        const cts_param *p = cts_params_get(a, i), *q = cts_params_get(b, i);
+
+        if (strcmp(p->name, q->name) || p->count != q->count ||
+            memcmp(p->data, q->data, (size_t)p->count * sizeof(float)))
+            return false;
+    }
+    return true;
+}
+
+#endif
