@@ -31,18 +31,23 @@ typedef struct {
     double noise_hu;              /* standard deviation; 0 = drawn per patient (6..18), negative = none */
 } cts_phantom_spec;
 
-typedef enum { CTS_PHANTOM_SIDE_NONE, CTS_PHANTOM_SIDE_RIGHT, CTS_PHANTOM_SIDE_LEFT, CTS_PHANTOM_SIDE_BOTH } cts_phantom_side;
+typedef enum {
+    CTS_PHANTOM_SIDE_NONE,
+    CTS_PHANTOM_SIDE_RIGHT,
+    CTS_PHANTOM_SIDE_LEFT,
+    CTS_PHANTOM_SIDE_BOTH
+} cts_phantom_side;
 
 /* What was rendered of one finding. */
 typedef struct {
     bool present;
-    cts_phantom_side side;       /* NONE where a side has no meaning */
-    double size_mm;      /* the size the report states: diameter, thickness, extent; 0 where none is stated */
-    double centre_mm[3]; /* RAS mm of the (largest) focus */
-    double hu;           /* density of that focus */
-    int count;           /* foci rendered */
-    int kind;            /* variant, meaning local to the finding */
-    char where[96];      /* "the right lower lobe", to follow "in"; "" where none is stated */
+    cts_phantom_side side; /* NONE where a side has no meaning */
+    double size_mm;        /* the size the report states: diameter, thickness, extent; 0 where none is stated */
+    double centre_mm[3];   /* RAS mm of the (largest) focus */
+    double hu;             /* density of that focus */
+    int count;             /* foci rendered */
+    int kind;              /* variant, meaning local to the finding */
+    char where[96];        /* "the right lower lobe", to follow "in"; "" where none is stated */
 } cts_phantom_fact;
 
 typedef struct {

@@ -142,7 +142,7 @@ static float heart_hu(const slice *s, float hu, float x, float y, float keep, fl
     inner = cts_ph_cover(d - epi, h);
     if (p->shown >> F_CARDIOMEGALY & 1)
         *mask |= 1u << F_CARDIOMEGALY;
-    if (fluid > 0 && inner < 1)
+    if (fluid > 0 && (inner < 1 || keep < 1))
         *mask |= 1u << F_PERICARDIAL;
     hu = mix(hu, 22, a);
     if (fluid > 0)

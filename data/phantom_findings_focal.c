@@ -141,7 +141,9 @@ static void atelectasis(cts_phantom *p)
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_ATELECTASIS);
     double u = cts_rng_unit(&r), hu = cts_rng_range(&r, 15, 55), at[3] = {0}, first[3] = {0}, v = cts_rng_unit(&r);
     int kind = u < 0.58 ? 0 : u < 0.78 ? 1 : 2, n = kind == 0 ? 1 + (int)cts_rng_below(&r, 4) : kind == 1 ? 1 : 5;
-    cts_phantom_side side = v < 0.32 ? CTS_PHANTOM_SIDE_RIGHT : v < 0.64 || kind == 1 ? CTS_PHANTOM_SIDE_LEFT : CTS_PHANTOM_SIDE_BOTH;
+    cts_phantom_side side = v < 0.32                ? CTS_PHANTOM_SIDE_RIGHT
+                            : v < 0.64 || kind == 1 ? CTS_PHANTOM_SIDE_LEFT
+                                                    : CTS_PHANTOM_SIDE_BOTH;
 
     if (!(p->wanted >> F_ATELECTASIS & 1))
         return;
@@ -185,7 +187,7 @@ static void atelectasis(cts_phantom *p)
     }
     cts_ph_set_fact(p, F_ATELECTASIS, side, 0, first, hu, n,
                     side == CTS_PHANTOM_SIDE_BOTH ? "the lower lobes of both lungs"
-                                          : cts_ph_lobe_name(cts_ph_lobe_at(&p->an, first)));
+                                                  : cts_ph_lobe_name(cts_ph_lobe_at(&p->an, first)));
     p->fact[F_ATELECTASIS].kind = kind;
 }
 
@@ -195,7 +197,9 @@ static void fibrotic(cts_phantom *p)
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_FIBROTIC);
     double v = cts_rng_unit(&r), hu = cts_rng_range(&r, -140, 30), at[3] = {0}, first[3] = {0};
     int kind = cts_rng_unit(&r) < 0.6 ? 0 : 1, n = 2 + (int)cts_rng_below(&r, 4); /* 0 apical, 1 lower */
-    cts_phantom_side side = v < 0.25 ? CTS_PHANTOM_SIDE_RIGHT : v < 0.45 ? CTS_PHANTOM_SIDE_LEFT : CTS_PHANTOM_SIDE_BOTH;
+    cts_phantom_side side = v < 0.25   ? CTS_PHANTOM_SIDE_RIGHT
+                            : v < 0.45 ? CTS_PHANTOM_SIDE_LEFT
+                                       : CTS_PHANTOM_SIDE_BOTH;
     bool capped = cts_rng_unit(&r) < 0.5;
     double from = kind ? -200 : p->an.za - 62, to = kind ? p->an.carina_z - 30 : p->an.za;
 

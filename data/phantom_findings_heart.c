@@ -46,7 +46,9 @@ static void pleural(cts_phantom *p)
 {
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_EFFUSION);
     double which = cts_rng_unit(&r), hu = cts_rng_range(&r, 2, 18), box[3] = {p->an.w, p->an.d, 130}, at[3], big = 0;
-    cts_phantom_side side = which < 0.3 ? CTS_PHANTOM_SIDE_RIGHT : which < 0.55 ? CTS_PHANTOM_SIDE_LEFT : CTS_PHANTOM_SIDE_BOTH;
+    cts_phantom_side side = which < 0.3    ? CTS_PHANTOM_SIDE_RIGHT
+                            : which < 0.55 ? CTS_PHANTOM_SIDE_LEFT
+                                           : CTS_PHANTOM_SIDE_BOTH;
     int worst = 0;
 
     if (!(p->wanted >> F_EFFUSION & 1))

@@ -207,7 +207,8 @@ static void material(cts_phantom *p)
     else
         rods(p, &r, at);
     cts_ph_set_fact(p, F_MATERIAL,
-                    kind == 0 || kind == 1 || kind == 3 ? (side < 0 ? CTS_PHANTOM_SIDE_RIGHT : CTS_PHANTOM_SIDE_LEFT) : CTS_PHANTOM_SIDE_NONE,
+                    kind == 0 || kind == 1 || kind == 3 ? (side < 0 ? CTS_PHANTOM_SIDE_RIGHT : CTS_PHANTOM_SIDE_LEFT)
+                                                        : CTS_PHANTOM_SIDE_NONE,
                     0, at, METAL, 1, "");
     p->fact[F_MATERIAL].kind = kind;
 }

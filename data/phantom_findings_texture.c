@@ -91,7 +91,8 @@ static void mosaic(cts_phantom *p)
         for (int k = 0; k < 3; k++)
             b->shift[k] = (float)cts_rng_range(&r, 0, CELLS);
     }
-    cts_ph_set_fact(p, F_MOSAIC, CTS_PHANTOM_SIDE_BOTH, 0, c, step, 2, kind ? "the lower lobes of both lungs" : "both lungs");
+    cts_ph_set_fact(p, F_MOSAIC, CTS_PHANTOM_SIDE_BOTH, 0, c, step, 2,
+                    kind ? "the lower lobes of both lungs" : "both lungs");
     p->fact[F_MOSAIC].kind = kind;
 }
 
@@ -182,7 +183,8 @@ static void septa(cts_phantom *p)
             at[k] = c[k];
         }
     }
-    cts_ph_set_fact(p, F_SEPTAL, side, 0, at, hu, side == CTS_PHANTOM_SIDE_BOTH ? 2 : 1, cts_ph_zone_name(kind ? 0 : 1, side));
+    cts_ph_set_fact(p, F_SEPTAL, side, 0, at, hu, side == CTS_PHANTOM_SIDE_BOTH ? 2 : 1,
+                    cts_ph_zone_name(kind ? 0 : 1, side));
     p->fact[F_SEPTAL].kind = kind;
 }
 

@@ -68,6 +68,7 @@ typedef struct {
     bool add;           /* hu is added, weighted, instead of blended to */
     bool solid;         /* takes the lung away */
     bool hides;         /* where opaque, findings below it are no longer there */
+    int half;           /* finding of one lung: painted only where x has this sign; 0 = everywhere */
     float lo[3], hi[3]; /* bounds in patient mm, without the blur of a voxel */
     float hu, amp;      /* density, largest weight */
     float a[3], b[3];   /* centre, or the two ends; b of a plate is its unit normal */
@@ -221,8 +222,8 @@ static inline float cts_ph_noise(const cts_phantom *p, float x, float y, float z
 /* phantom_findings_*.c: each adds primitives when the finding is labelled (wanted), and fills its fact. The primitives of what
  * is left out are dropped afterwards, so that places never depend on `without`. */
 cts_rng cts_ph_stream(const cts_phantom *p, int salt);
-void cts_ph_set_fact(cts_phantom *p, int f, cts_phantom_side side, double size_mm, const double at[3], double hu, int count,
-                     const char *where);
+void cts_ph_set_fact(cts_phantom *p, int f, cts_phantom_side side, double size_mm, const double at[3], double hu,
+                     int count, const char *where);
 /* A random place in the lung at least margin mm from its border; side -1 right, +1 left, 0 either; lobe -1 any (5 = lingula);
  * accept may be NULL. False when none was found: at then holds the best place tried. */
 typedef bool (*cts_ph_accept_fn)(const anatomy *an, const double at[3]);

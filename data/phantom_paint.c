@@ -297,6 +297,8 @@ static void paint_one(const cts_ph_grid *g, const prim *b, int64_t k0, int64_t k
                 if (a < FAINT)
                     continue;
                 q[0] = g->ct * x + g->st * y;
+                if (b->half && q[0] * (float)b->half < 0)
+                    continue;
                 q[1] = g->ct * y - g->st * x;
                 a *= s.amp * weight(&s, q);
                 if (fabsf(a) >= FAINT)

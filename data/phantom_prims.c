@@ -38,6 +38,12 @@ static prim *new_prim(cts_phantom *p, prim_kind kind, int layer, int bit, prim_c
     return b;
 }
 
+/* The lungs nearly touch behind the sternum: a finding of one does not spill into the other. */
+static int half_of(const prim *b)
+{
+    return b->bit < 0 || b->clip != CLIP_LUNG ? 0 : b->a[0] < 0 ? -1 : 1;
+}
+
 static void bounds(prim *b, const double at[3], const double reach[3])
 {
     for (int k = 0; k < 3; k++) {
@@ -56,6 +62,7 @@ prim *cts_ph_ball(cts_phantom *p, int layer, int bit, prim_clip clip, const doub
         b->a[k] = (float)c[k];
         b->r[k] = (float)r[k];
     }
+    b->half = half_of(b);
     bounds(b, c, r);
     return b;
 }
@@ -72,6 +79,7 @@ prim *cts_ph_tube(cts_phantom *p, int layer, int bit, prim_clip clip, const doub
         t->lo[k] = (float)(fmin(a[k], b[k]) - big);
         t->hi[k] = (float)(fmax(a[k], b[k]) + big);
     }
+    t->half = half_of(t);
     t->r[0] = (float)ra;
     t->r[1] = (float)rb;
     return t;
@@ -92,6 +100,7 @@ prim *cts_ph_plate(cts_phantom *p, int layer, int bit, prim_clip clip, const dou
     }
     b->r[0] = (float)radius;
     b->r[1] = (float)(thickness / 2);
+    b->half = half_of(b);
     bounds(b, c, reach);
     return b;
 }
@@ -152,8 +161,8 @@ cts_rng cts_ph_stream(const cts_phantom *p, int salt)
     return cts_rng_make(cts_rng_split(p->spec.seed, (uint64_t)salt));
 }
 
-void cts_ph_set_fact(cts_phantom *p, int f, cts_phantom_side side, double size_mm, const double at[3], double hu, int count,
-                     const char *where)
+void cts_ph_set_fact(cts_phantom *p, int f, cts_phantom_side side, double size_mm, const double at[3], double hu,
+                     int count, const char *where)
 {
     cts_phantom_fact *fact = &p->fact[f];
     const anatomy *an = &p->an;

@@ -104,7 +104,8 @@ static bool fits(const cts_ph_phrase *s, int f, const cts_phantom_fact *fact)
 {
     return s->finding == f && (!s->kinds || s->kinds >> fact->kind & 1) &&
            (!(s->when & WHEN_ONE) || fact->count == 1) && (!(s->when & WHEN_MANY) || fact->count > 1) &&
-           (!(s->when & WHEN_ONE_SIDE) || fact->side == CTS_PHANTOM_SIDE_RIGHT || fact->side == CTS_PHANTOM_SIDE_LEFT) &&
+           (!(s->when & WHEN_ONE_SIDE) || fact->side == CTS_PHANTOM_SIDE_RIGHT ||
+            fact->side == CTS_PHANTOM_SIDE_LEFT) &&
            (!(s->when & WHEN_BOTH) || fact->side == CTS_PHANTOM_SIDE_BOTH);
 }
 
