@@ -189,7 +189,7 @@ int cts_print_json(json_t *j)
     int rc = CTS_OK;
 
     if (!j)
-        return cts_fail(CTS_E_NOMEM, "out of memory for the result");
+        return cts_fail(CTS_E_NOMEM, "the result cannot be written as JSON: no memory is left, or a text in it is not UTF-8");
     if (json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) || putchar('\n') == EOF || fflush(stdout))
         rc = cts_fail(CTS_E_IO, "standard output: cannot be written");
     json_decref(j);

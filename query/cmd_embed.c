@@ -69,7 +69,7 @@ static int flush(report_batch *b, cts_engine *e, float *vectors, cts_embeddings 
 
     for (size_t i = 0; i < b->n; i++) {
         if (!rc)
-            rc = cts_embeddings_push(x, (int64_t)dim, b->record[i]->name, NULL, vectors + i * dim, NULL);
+            rc = cts_embeddings_push(x, (int64_t)dim, b->record[i]->stem, NULL, vectors + i * dim, NULL);
         free(b->text[i]);
     }
     b->n = 0;
@@ -120,23 +120,29 @@ static int embed_reports(cts_engine *e, const cts_dataset *d, cts_embeddings *x,
 }
 
 /* FILE.json: what the rows are and what they were made with. */
-static json_t *sidecar(const options *o, const cts_engine *e, const cts_embeddings *x, size_t skipped)
+static json_t *sidecar(const options *o, const cts_engine *e, const cts_dataset *set, const cts_embeddings *x,
+                       size_t skipped)
 {
     const cts_model_digests *d = cts_engine_digests(e);
-    json_t *ids = json_array();
+    json_t *ids = json_array(), *names = json_array();
 
-    for (size_t i = 0; i < x->n; i++)
+    for (size_t i = 0, r = 0; i < x->n; i++, r++) {
+        while (strcmp(set->records[r].stem, x->id[i])) /* rows are records in order, the skipped ones left out */
+            r++;
         json_array_append_new(ids, json_string(x->id[i]));
-    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:{s:s, s:s, s:s}, s:s, s:o}", "what", o->text ? "text" : "image", "n",
-                     (json_int_t)x->n, "d", (json_int_t)cts_engine_dim(e), "skipped", (json_int_t)skipped, "model",
+        json_array_append_new(names, json_string(set->records[r].name));
+    }
+    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:{s:s, s:s, s:s}, s:s, s:o, s:o}", "what", o->text ? "text" : "image",
+                     "n", (json_int_t)x->n, "d", (json_int_t)cts_engine_dim(e), "skipped", (json_int_t)skipped, "model",
                      cts_engine_path(e), "digests", "model", d->model, "tokenizer", d->tokenizer, "recipe", d->recipe,
-                     "recipe", cts_engine_recipe(e)->name, "ids", ids);
+                     "recipe", cts_engine_recipe(e)->name, "ids", ids, "volumes", names);
 }
 
-static int save(const options *o, const cts_engine *e, const cts_embeddings *x, size_t skipped, bool json)
+static int save(const options *o, const cts_engine *e, const cts_dataset *set, const cts_embeddings *x, size_t skipped,
+                bool json)
 {
     char *side = cts_asprintf("%.*s.json", (int)strlen(o->out) - 4, o->out);
-    json_t *j = side ? sidecar(o, e, x, skipped) : NULL;
+    json_t *j = side ? sidecar(o, e, set, x, skipped) : NULL;
     int rc = j ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for the result");
 
     if (!rc && !(rc = cts_npy_save_f32(o->out, o->text ? x->text : x->image, x->n, (size_t)cts_engine_dim(e))) &&
@@ -175,7 +181,7 @@ static int run(int argc, char **argv)
     if (!rc && !x.n)
         rc = cts_fail(CTS_E_INPUT, "%s: got nothing to embed from %zu records, allowed: at least one", o.out, d->n);
     if (!rc)
-        rc = save(&o, s.engine, &x, skipped, common.json);
+        rc = save(&o, s.engine, d, &x, skipped, common.json);
     if (!rc && skipped)
         rc = cts_fail(CTS_E_PARTIAL, "%zu of %zu records were skipped, each for the reason given above", skipped, d->n);
     cts_embeddings_free(&x);

@@ -187,6 +187,15 @@ static int tower(cts_engine *e, cts_side side, cts_tower **out)
     return rc;
 }
 
+/* A model that has diverged gives NaN for everything: say so here, before the numbers spread. */
+static int check_finite(const float *v, size_t n, const char *what)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return cts_fail(CTS_E_INPUT, "%s: the model gives a vector that is not finite; allowed: a model whose weights are sound", what);
+    return CTS_OK;
+}
+
 /* Token ids of one text as the tower reads it; *cut when it did not fit. */
 static int sequence(const cts_engine *e, const char *text, int32_t max, int32_t *ids, int32_t *n, size_t *cut)
 {
@@ -224,8 +233,8 @@ int cts_engine_texts(cts_engine *e, const char *const *texts, size_t n, float *o
     }
     if (!ids || !n_ids)
         rc = cts_fail(CTS_E_NOMEM, "out of memory for token ids");
-    if (!rc)
-        rc = cts_tower_encode_texts(t, (int64_t)n, (const int32_t *const *)ids, n_ids, out);
+    if (!rc && !(rc = cts_tower_encode_texts(t, (int64_t)n, (const int32_t *const *)ids, n_ids, out)))
+        rc = check_finite(out, n * (size_t)cts_engine_dim(e), "texts");
     for (size_t i = 0; ids && i < n; i++)
         free(ids[i]);
     free(ids);
@@ -256,7 +265,8 @@ int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts
 
     if ((rc = tower(e, CTS_SIDE_IMAGE, &t)) || (rc = cts_load_volume(s, &e->recipe, e->backend->pool, e->volumes, info)))
         return rc;
-    return cts_tower_volumes(t, 1, e->volumes, 0, out);
+    rc = cts_tower_volumes(t, 1, e->volumes, 0, out);
+    return rc ? rc : check_finite(out, (size_t)cts_engine_dim(e), s->path);
 }
 
 typedef struct {
@@ -298,8 +308,12 @@ static int flush(batch *b)
 {
     int rc = b->n ? cts_tower_volumes(b->t, b->n, b->e->volumes, 0, b->vectors) : CTS_OK;
 
-    for (int64_t i = 0; !rc && i < b->n; i++)
-        rc = b->each(b->ctx, b->held[i], b->vectors + i * cts_engine_dim(b->e));
+    for (int64_t i = 0; !rc && i < b->n; i++) {
+        const float *v = b->vectors + i * cts_engine_dim(b->e);
+
+        if (!(rc = check_finite(v, (size_t)cts_engine_dim(b->e), b->held[i]->name)))
+            rc = b->each(b->ctx, b->held[i], v);
+    }
     b->n = 0;
     return rc;
 }

@@ -130,7 +130,7 @@ typedef struct {
 static int keep_image(void *ctx, const cts_record *r, const float *vector)
 {
     collect *c = ctx;
-    int rc = cts_embeddings_push(c->x, cts_engine_dim(c->e), r->name, vector, NULL, r->has_labels ? r->labels : NULL);
+    int rc = cts_embeddings_push(c->x, cts_engine_dim(c->e), r->stem, vector, NULL, r->has_labels ? r->labels : NULL);
 
     if (!rc)
         c->records[c->x->n - 1] = r;

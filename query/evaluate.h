@@ -26,7 +26,7 @@ typedef struct {
     float *image, *text; /* [n][dim] */
     uint8_t *labels;     /* [n][18] */
     bool *has_labels;    /* [n] */
-    char **id;           /* [n] */
+    char **id;           /* [n] stems of volume names */
 } cts_embeddings;
 /* Room for one more row; pointers move. image, text, labels may be NULL (zeros). */
 int cts_embeddings_push(cts_embeddings *x, int64_t dim, const char *id, const float *image, const float *text, const uint8_t *labels);

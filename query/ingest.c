@@ -176,7 +176,7 @@ int cts_ingest(cts_session *s, const cts_dataset *d, bool volumes, bool update, 
     b.image = volumes ? malloc(row) : NULL;
     if (!b.replaces || !wanted || !b.text || (volumes && !b.image))
         rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
-    if (!rc && !(rc = choose(&b, update, wanted, &n)))
+    if (!rc && !(rc = choose(&b, update, wanted, &n)) && n)
         rc = volumes
                  ? cts_engine_records(s->engine, wanted, n, cts_session_threads(s), "volumes", keep, &b, &r->skipped)
                  : reports_only(&b, wanted, n);
