@@ -10,9 +10,9 @@
 #define CSV_MAX_BYTES ((size_t)2 << 30)
 
 struct cts_csv {
-    char *name, *text; /* cells are unquoted in place in text */
-    char **cells;      /* [rows + 1][cols], the header first */
-    size_t *lines;     /* [rows + 1] */
+    char *name, *text;                                 /* cells are unquoted in place in text */
+    char **cells;                                      /* [rows + 1][cols], the header first */
+    size_t *lines;                                     /* [rows + 1] */
     size_t n_cells, cap_cells, n_rows, cap_rows, cols; /* n_rows counts the header */
 };
 
@@ -65,7 +65,8 @@ static int end_row(cts_csv *c, size_t first_cell, size_t line)
     if (c->n_rows == 0)
         c->cols = width;
     if (width != c->cols)
-        return cts_fail(CTS_E_FORMAT, "%s line %zu: the row has %zu cells, the header %zu", c->name, line, width, c->cols);
+        return cts_fail(CTS_E_FORMAT, "%s line %zu: the row has %zu cells, the header %zu", c->name, line, width,
+                        c->cols);
     return add_row(c, line);
 }
 
@@ -86,7 +87,8 @@ static int quoted(const cts_csv *c, char *p, const char *limit, char **end, size
             *end = p + 1;
             *to = '\0';
             if (*end < limit && **end != ',' && **end != '\n' && **end != '\r')
-                return cts_fail(CTS_E_FORMAT, "%s line %zu: '%c' follows a closing quote, allowed a comma or the end of the line",
+                return cts_fail(CTS_E_FORMAT,
+                                "%s line %zu: '%c' follows a closing quote, allowed a comma or the end of the line",
                                 c->name, *line, **end);
             return CTS_OK;
         }
@@ -150,8 +152,9 @@ static int check_text(const cts_csv *c, const char *p, size_t n)
         if ((unsigned char)p[i] >= 0x80) {
             used = cts_utf8_decode(&cp, p + i, n - i);
             if (used == 1)
-                return cts_fail(CTS_E_FORMAT, "%s line %zu: byte %02x is not UTF-8; convert the file, for example with iconv", c->name,
-                                line, (unsigned char)p[i]);
+                return cts_fail(CTS_E_FORMAT,
+                                "%s line %zu: byte %02x is not UTF-8; convert the file, for example with iconv",
+                                c->name, line, (unsigned char)p[i]);
         }
         line += p[i] == '\n';
         i += used;
@@ -181,8 +184,8 @@ static int parse_owned(cts_csv **out, char *text, size_t n, const char *name)
     for (size_t a = 0; a < c->cols; a++)
         for (size_t b = 0; b < a; b++)
             if (*c->cells[a] && !strcmp(c->cells[a], c->cells[b])) {
-                rc = cts_fail(CTS_E_FORMAT, "%s: the header names column \"%s\" twice (columns %zu and %zu)", name, c->cells[a],
-                              b + 1, a + 1);
+                rc = cts_fail(CTS_E_FORMAT, "%s: the header names column \"%s\" twice (columns %zu and %zu)", name,
+                              c->cells[a], b + 1, a + 1);
                 goto out;
             }
     *out = c;
@@ -253,7 +256,8 @@ int cts_csv_require(int *col, const cts_csv *c, const char *column)
     }
     for (size_t i = 0; i < c->cols; i++)
         cts_str_printf(&have, "%s%s", i ? ", " : "", c->cells[i]);
-    rc = cts_fail(CTS_E_FORMAT, "%s: column \"%s\" is missing, the header has: %s", c->name, column, cts_str_text(&have));
+    rc = cts_fail(CTS_E_FORMAT, "%s: column \"%s\" is missing, the header has: %s", c->name, column,
+                  cts_str_text(&have));
     cts_str_free(&have);
     return rc;
 }

@@ -1,5 +1,5 @@
-/* CSV as RFC 4180 writes it: quoted fields, doubled quotes, newlines inside quotes, CRLF or LF, UTF-8 with or without BOM.
- * The whole file is held in memory; cells are borrowed from it.
+/* CSV as RFC 4180 writes it: quoted fields, doubled quotes, newlines inside quotes, CRLF or LF, UTF-8 with or without
+ * BOM. The whole file is held in memory; cells are borrowed from it.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_CSV_H
 #define CTS_DATA_CSV_H
@@ -11,7 +11,8 @@
 
 typedef struct cts_csv cts_csv;
 
-/* First row = header. CTS_E_FORMAT for an unclosed quote, a row with another number of cells (line number given), no header, NUL bytes. */
+/* First row = header. CTS_E_FORMAT for an unclosed quote, a row with another number of cells (line number given), no
+ * header, NUL bytes. */
 int cts_csv_load(cts_csv **out, const char *path);
 int cts_csv_parse(cts_csv **out, const char *text, size_t n, const char *name);
 void cts_csv_destroy(cts_csv *c);

@@ -43,7 +43,9 @@ int cts_xy_spacing_parse(double *mm, const char *cell)
             return CTS_OK;
         }
     }
-    return cts_fail(CTS_E_INPUT, "XYSpacing is \"%.40s\", allowed a bracketed pair of millimetres above 0, for example \"[0.75, 0.75]\"", cell);
+    return cts_fail(
+        CTS_E_INPUT,
+        "XYSpacing is \"%.40s\", allowed a bracketed pair of millimetres above 0, for example \"[0.75, 0.75]\"", cell);
 }
 
 /* ---- names ---- */
@@ -137,8 +139,9 @@ static int table_open(table *t, const char *path, struct cts_arena *a)
     qsort(t->keys, rows, sizeof *t->keys, by_stem);
     for (size_t i = 1; i < rows; i++)
         if (!strcmp(t->keys[i].stem, t->keys[i - 1].stem))
-            return cts_fail(CTS_E_INPUT, "%s: VolumeName \"%s\" stands on line %zu and again on line %zu, allowed once", path,
-                            t->keys[i].stem, cts_csv_line(t->csv, t->keys[i - 1].at), cts_csv_line(t->csv, t->keys[i].at));
+            return cts_fail(CTS_E_INPUT, "%s: VolumeName \"%s\" stands on line %zu and again on line %zu, allowed once",
+                            path, t->keys[i].stem, cts_csv_line(t->csv, t->keys[i - 1].at),
+                            cts_csv_line(t->csv, t->keys[i].at));
     return CTS_OK;
 }
 
@@ -151,8 +154,8 @@ static int cell_number(double *out, bool *empty, const cts_csv *c, size_t row, i
 
     *empty = !cell[strspn(cell, " \t")];
     if (!*empty && (end[strspn(end, " \t")] || !isfinite(v)))
-        return cts_fail(CTS_E_INPUT, "%s line %zu: %s is \"%.40s\", allowed a number", cts_csv_name(c), cts_csv_line(c, row),
-                        cts_csv_header(c, (size_t)col), cell);
+        return cts_fail(CTS_E_INPUT, "%s line %zu: %s is \"%.40s\", allowed a number", cts_csv_name(c),
+                        cts_csv_line(c, row), cts_csv_header(c, (size_t)col), cell);
     *out = v;
     return CTS_OK;
 }
@@ -180,8 +183,9 @@ static int fill_labels(cts_record *r, const table *t, const int *cols, size_t ro
         bool empty;
 
         if (cell_number(&v, &empty, t->csv, row, cols[f]) || empty || (v != 0 && v != 1))
-            return cts_fail(CTS_E_INPUT, "%s line %zu: %s is \"%.40s\", allowed 0 or 1", cts_csv_name(t->csv), cts_csv_line(t->csv, row),
-                            cts_findings[f].name, cts_csv_cell(t->csv, row, (size_t)cols[f]));
+            return cts_fail(CTS_E_INPUT, "%s line %zu: %s is \"%.40s\", allowed 0 or 1", cts_csv_name(t->csv),
+                            cts_csv_line(t->csv, row), cts_findings[f].name,
+                            cts_csv_cell(t->csv, row, (size_t)cols[f]));
         r->labels[f] = v == 1;
     }
     r->has_labels = true;
@@ -196,7 +200,8 @@ static int fill_metadata(cts_record *r, const table *t, const int *cols, size_t 
     int rc;
 
     (void)a;
-    if ((rc = cell_number(&z, &no_z, t->csv, row, cols[1])) || (rc = cell_number(&slope, &no_slope, t->csv, row, cols[2])) ||
+    if ((rc = cell_number(&z, &no_z, t->csv, row, cols[1])) ||
+        (rc = cell_number(&slope, &no_slope, t->csv, row, cols[2])) ||
         (rc = cell_number(&inter, &no_inter, t->csv, row, cols[3])))
         return rc;
     if (!*cell || no_z || no_slope || no_inter)
@@ -204,7 +209,8 @@ static int fill_metadata(cts_record *r, const table *t, const int *cols, size_t 
     if ((rc = cts_xy_spacing_parse(&xy, cell)))
         return cts_fail_in(rc, "%s line %zu", cts_csv_name(t->csv), cts_csv_line(t->csv, row));
     if (!(z > 0))
-        return cts_fail(CTS_E_INPUT, "%s line %zu: ZSpacing is %g, allowed above 0", cts_csv_name(t->csv), cts_csv_line(t->csv, row), z);
+        return cts_fail(CTS_E_INPUT, "%s line %zu: ZSpacing is %g, allowed above 0", cts_csv_name(t->csv),
+                        cts_csv_line(t->csv, row), z);
     r->spacing_xyz[0] = r->spacing_xyz[1] = xy;
     r->spacing_xyz[2] = z;
     r->rescale[0] = slope;
@@ -334,8 +340,8 @@ static int match_file(const char **relative, folder *f, const cts_record *r, con
     if (same == 1)
         pick = first;
     else if (exact != 1)
-        return cts_fail(CTS_E_INPUT, "%s: volume \"%s\" is there %zu times, %s and %s, allowed once", root, r->name, same,
-                        f->paths[first->at], f->paths[first[1].at]);
+        return cts_fail(CTS_E_INPUT, "%s: volume \"%s\" is there %zu times, %s and %s, allowed once", root, r->name,
+                        same, f->paths[first->at], f->paths[first[1].at]);
     *relative = f->paths[pick->at];
     return CTS_OK;
 }
@@ -370,8 +376,8 @@ static int records_of_folder(cts_dataset *d, folder *f, const char *root)
         return cts_fail(CTS_E_INPUT, "%s: no .nii or .nii.gz file in the folder or below", root);
     for (size_t i = 1; i < f->n; i++)
         if (!strcmp(f->keys[i].stem, f->keys[i - 1].stem))
-            return cts_fail(CTS_E_INPUT, "%s: volume \"%s\" is there twice, %s and %s, allowed once", root, f->keys[i].stem,
-                            f->paths[f->keys[i - 1].at], f->paths[f->keys[i].at]);
+            return cts_fail(CTS_E_INPUT, "%s: volume \"%s\" is there twice, %s and %s, allowed once", root,
+                            f->keys[i].stem, f->paths[f->keys[i - 1].at], f->paths[f->keys[i].at]);
     if (!(d->records = calloc(f->n, sizeof *d->records)))
         return cts_fail(CTS_E_NOMEM, "%s: out of memory for %zu records", root, f->n);
     for (size_t i = 0; i < f->n_all; i++) {

@@ -1,4 +1,5 @@
-/* Streaming gzip writer into an atomic file writer, by ISA-L. The output depends on input and level only (no time stamp).
+/* Streaming gzip writer into an atomic file writer, by ISA-L. The output depends on input and level only (no time
+ * stamp).
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_GZIP_WRITE_H
 #define CTS_DATA_GZIP_WRITE_H

@@ -8,8 +8,8 @@
 #include "kernels/base/check.h"
 
 #define LOOK_AT ((size_t)1 << 20)
-/* The least that a chest CT shows of each, far below what one does (air 30 to 60 %, soft tissue 10 to 30 %), far above what a map that
- * is off by 1000 puts there (calcified bone, below 0.5 %). */
+/* The least that a chest CT shows of each, far below what one does (air 30 to 60 %, soft tissue 10 to 30 %), far
+ * above what a map that is off by 1000 puts there (calcified bone, below 0.5 %). */
 #define LEAST_AIR 0.02
 #define LEAST_TISSUE 0.02
 
@@ -71,13 +71,15 @@ void cts_hu_judge(cts_hu_verdict *out, const cts_volume *v, const double csv[2],
     look(&out->map[CTS_HU_HEADER], v);
     look(&out->map[CTS_HU_RAW], v);
     if (csv) {
-        out->map[CTS_HU_HEADER_CSV] = (cts_hu_candidate){.slope = csv[0] * v->slope, .inter = csv[0] * v->inter + csv[1]};
+        out->map[CTS_HU_HEADER_CSV] =
+            (cts_hu_candidate){.slope = csv[0] * v->slope, .inter = csv[0] * v->inter + csv[1]};
         look(&out->map[CTS_HU_HEADER_CSV], v);
     }
     choose(out, policy);
     c = &out->map[out->chosen];
-    n = snprintf(out->text, sizeof out->text, "%s map (HU = %g * voxel %+g): %.0f%% air, %.0f%% soft tissue, %s", map_names[out->chosen],
-                 c->slope, c->inter, 100 * c->air, 100 * c->tissue, c->plausible ? "looks like HU" : "does not look like a CT in HU");
+    n = snprintf(out->text, sizeof out->text, "%s map (HU = %g * voxel %+g): %.0f%% air, %.0f%% soft tissue, %s",
+                 map_names[out->chosen], c->slope, c->inter, 100 * c->air, 100 * c->tissue,
+                 c->plausible ? "looks like HU" : "does not look like a CT in HU");
     for (int m = 0; m < CTS_HU_MAPS && !c->plausible; m++)
         if (out->map[m].plausible && n > 0 && (size_t)n < sizeof out->text) {
             snprintf(out->text + n, sizeof out->text - (size_t)n, "; the %s map would", map_names[m]);

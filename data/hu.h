@@ -1,6 +1,7 @@
-/* Are these voxels Hounsfield units? Published chest CTs come with a header map, a second map in a CSV, both, or neither, and
- * applying one too many is silent. Each candidate map is judged by its histogram: a chest CT shows air (lungs and surroundings,
- * around -1000 HU) and soft tissue (0 to 80 HU), and a wrong offset puts one of them elsewhere.
+/* Are these voxels Hounsfield units? Published chest CTs come with a header map, a second map in a CSV, both, or
+ * neither, and applying one too many is silent. Each candidate map is judged by its histogram: a chest CT shows air
+ * (lungs and surroundings, around -1000 HU) and soft tissue (0 to 80 HU), and a wrong offset puts one of them
+ * elsewhere.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_HU_H
 #define CTS_DATA_HU_H
@@ -28,7 +29,8 @@ typedef struct {
 } cts_hu_verdict;
 
 const char *cts_hu_map_name(cts_hu_map m); /* "header", "header+csv", "raw" */
-/* csv = {slope, intercept} or NULL. Looks at every n-th voxel, about a million, always the same ones. v needs voxels. */
+/* csv = {slope, intercept} or NULL. Looks at every n-th voxel, about a million, always the same ones. v needs voxels.
+ * */
 void cts_hu_judge(cts_hu_verdict *out, const cts_volume *v, const double csv[2], cts_hu_policy policy);
 
 #endif

@@ -68,7 +68,8 @@ static int member_end(cts_inflate *s)
     }
     for (size_t i = 0; i < left; i++)
         if (at[i])
-            return cts_fail(CTS_E_FORMAT, "%s: %zu bytes behind the gzip data at offset %zu are neither another member nor zeros",
+            return cts_fail(CTS_E_FORMAT,
+                            "%s: %zu bytes behind the gzip data at offset %zu are neither another member nor zeros",
                             s->name, left, s->n - left);
     s->ended = true;
     return CTS_OK;
@@ -112,8 +113,8 @@ int cts_inflate_read(cts_inflate *s, void *buf, size_t n, size_t *got)
             if ((rc = member_end(s)))
                 return rc;
         } else if (s->state.avail_in == in_given && s->state.avail_out == out_given) {
-            return cts_fail(CTS_E_FORMAT, "%s: gzip data truncated: it ends at offset %zu in the middle of a member", s->name,
-                            s->n);
+            return cts_fail(CTS_E_FORMAT, "%s: gzip data truncated: it ends at offset %zu in the middle of a member",
+                            s->name, s->n);
         }
     }
     *got = done;

@@ -1,6 +1,6 @@
-/* Streaming gzip reader over bytes in memory, with the output under the caller's control: it inflates only what is asked for,
- * so a bomb costs no more than the caller's own limit. One or several members; zero padding behind the last one is allowed,
- * anything else there is an error; CRC and length of each member are checked.
+/* Streaming gzip reader over bytes in memory, with the output under the caller's control: it inflates only what is
+ * asked for, so a bomb costs no more than the caller's own limit. One or several members; zero padding behind the
+ * last one is allowed, anything else there is an error; CRC and length of each member are checked.
  * Source: RFC 1951 and 1952; the decoder is ISA-L's igzip.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_INFLATE_H
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A deflate stream cannot grow its input by more than this factor (RFC 1951: 258 bytes from two bits), so a header that promises
- * more than factor * compressed bytes lies and can be refused before anything is allocated. */
+/* A deflate stream cannot grow its input by more than this factor (RFC 1951: 258 bytes from two bits), so a header
+ * that promises more than factor * compressed bytes lies and can be refused before anything is allocated. */
 #define CTS_INFLATE_MAX_RATIO 1032
 
 typedef struct cts_inflate cts_inflate;

@@ -32,7 +32,8 @@ static double voxel(const cts_volume *v, size_t i)
     return v->type == CTS_VOXEL_I16 ? ((const int16_t *)v->voxels)[i] : (double)((const float *)v->voxels)[i];
 }
 
-/* Range, mean and percentiles; the percentiles are exact for integers within BINS of each other, else to a bin's width. */
+/* Range, mean and percentiles; the percentiles are exact for integers within BINS of each other, else to a bin's
+ * width. */
 static int statistics(cts_scan_facts *f, const cts_volume *v)
 {
     const cts_hu_candidate *map = &f->hu.map[f->hu.chosen];
@@ -59,7 +60,9 @@ static int statistics(cts_scan_facts *f, const cts_volume *v)
         bin[(size_t)((voxel(v, i) - f->raw_min) / width + 0.5)]++;
     for (int p = 0; p < CTS_INSPECT_PERCENTILES; p++) {
         /* with a falling map the low percentiles of HU are the high ones of the voxels */
-        double share = (map->slope < 0 ? 100 - cts_inspect_percentiles[CTS_INSPECT_PERCENTILES - 1 - p] : cts_inspect_percentiles[p]) / 100;
+        double share = (map->slope < 0 ? 100 - cts_inspect_percentiles[CTS_INSPECT_PERCENTILES - 1 - p]
+                                       : cts_inspect_percentiles[p]) /
+                       100;
         int to = map->slope < 0 ? CTS_INSPECT_PERCENTILES - 1 - p : p;
 
         while (at < BINS - 1 && (double)(below + bin[at]) < share * (double)n)
@@ -96,14 +99,16 @@ static void judge(cts_scan_facts *f, const cts_volume *v, const double csv[2])
     if (!f->has_affine)
         warn(f, "no affine (neither sform nor qform): orientation is unknown, axes are taken as stored");
     else if (f->oblique_deg > 0.5)
-        warn(f, "oblique: an axis is %.1f degrees off its world axis; reorientation goes to the nearest", f->oblique_deg);
+        warn(f, "oblique: an axis is %.1f degrees off its world axis; reorientation goes to the nearest",
+             f->oblique_deg);
     for (int a = 0; a < 3; a++) {
         if (f->spacing[a] < 0.1 || f->spacing[a] > 10)
-            warn(f, "spacing along %c is %g mm, usual for a chest CT are 0.3 to 5", "ijk"[a], f->spacing[a]);
+            warn(f, "spacing along %c is %g mm, usual for a chest CT are 0.3 to 5", "ijk"[a], f -> spacing[a]);
         if (f->extent[a] < 80 || f->extent[a] > 1500)
-            warn(f, "extent along %c is %.0f mm, usual for a chest CT are 150 to 600", "ijk"[a], f->extent[a]);
+            warn(f, "extent along %c is %.0f mm, usual for a chest CT are 150 to 600", "ijk"[a], f -> extent[a]);
         if (v->pixdim[a] > 0 && fabs(v->pixdim[a] - f->spacing[a]) > 0.01 * f->spacing[a])
-            warn(f, "pixdim along %c is %g mm, the sform says %g; the sform is used", "ijk"[a], v->pixdim[a], f->spacing[a]);
+            warn(f, "pixdim along %c is %g mm, the sform says %g; the sform is used", "ijk"[a], v -> pixdim[a],
+                 f -> spacing[a]);
     }
     if (f->constant)
         warn(f, "every voxel is %g: there is nothing to encode", f->raw_min);

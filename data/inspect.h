@@ -21,12 +21,12 @@ typedef struct {
     double spacing[3], extent[3]; /* mm along i, j, k */
     bool has_affine;
     double affine[3][4];
-    char codes[4];       /* axis codes, "LPS" */
-    double oblique_deg;  /* largest angle between a voxel axis and its world axis */
+    char codes[4];      /* axis codes, "LPS" */
+    double oblique_deg; /* largest angle between a voxel axis and its world axis */
     char datatype[16];
     double slope, inter; /* of the header */
     double raw_min, raw_max;
-    bool constant;       /* every voxel the same */
+    bool constant; /* every voxel the same */
     cts_hu_verdict hu;
     double hu_min, hu_max, hu_mean, hu_percentile[CTS_INSPECT_PERCENTILES]; /* under the chosen map */
     char warning[CTS_INSPECT_WARNINGS][160];

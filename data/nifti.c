@@ -1,5 +1,5 @@
-/* Reading goes in one pass over slabs of the (inflating) file, straight into the volume: integers that fit stay int16, and the
- * first one that does not turns what was read so far into floats.
+/* Reading goes in one pass over slabs of the (inflating) file, straight into the volume: integers that fit stay
+ * int16, and the first one that does not turns what was read so far into floats.
  * SPDX-License-Identifier: MIT */
 #include "data/nifti.h"
 
@@ -71,10 +71,14 @@ static int check_promise(const source *s, const cts_nifti_header *h)
     size_t need = h->offset + h->data_bytes;
 
     if (!s->gz && s->map.n < need)
-        return cts_fail(CTS_E_FORMAT, "%s: the header promises %zu bytes (%lld x %lld x %lld of %s behind vox_offset %zu), the file holds %zu",
-                        s->path, need, (long long)h->dim[0], (long long)h->dim[1], (long long)h->dim[2], h->type, h->offset, s->map.n);
+        return cts_fail(
+            CTS_E_FORMAT,
+            "%s: the header promises %zu bytes (%lld x %lld x %lld of %s behind vox_offset %zu), the file holds %zu",
+            s->path, need, (long long)h->dim[0], (long long)h->dim[1], (long long)h->dim[2], h->type, h->offset,
+            s->map.n);
     if (s->gz && need / CTS_INFLATE_MAX_RATIO > s->map.n)
-        return cts_fail(CTS_E_FORMAT, "%s: the header promises %zu bytes, which the file's %zu compressed bytes cannot inflate to",
+        return cts_fail(CTS_E_FORMAT,
+                        "%s: the header promises %zu bytes, which the file's %zu compressed bytes cannot inflate to",
                         s->path, need, s->map.n);
     return CTS_OK;
 }
@@ -92,12 +96,12 @@ static void swap_bytes(uint8_t *p, size_t n, size_t width)
 }
 
 /* Convert n voxels to int16; returns how many fitted before the first that did not. */
-#define TO_I16(T, FITS)                                                                                                        \
-    {                                                                                                                          \
-        const T *p = (const void *)slab;                                                                                       \
-        for (i = 0; i < n && (FITS); i++)                                                                                      \
-            out[i] = (int16_t)p[i];                                                                                            \
-        return i;                                                                                                              \
+#define TO_I16(T, FITS)                                                                                                \
+    {                                                                                                                  \
+        const T *p = (const void *)slab;                                                                               \
+        for (i = 0; i < n && (FITS); i++)                                                                              \
+            out[i] = (int16_t)p[i];                                                                                    \
+        return i;                                                                                                      \
     }
 
 static size_t slab_to_i16(int16_t *out, const uint8_t *slab, size_t n, int datatype)
@@ -125,12 +129,12 @@ static size_t slab_to_i16(int16_t *out, const uint8_t *slab, size_t n, int datat
     }
 }
 
-#define TO_F32(T)                                                                                                              \
-    {                                                                                                                          \
-        const T *p = (const void *)slab;                                                                                       \
-        for (size_t i = 0; i < n; i++)                                                                                         \
-            out[i] = (float)p[i];                                                                                              \
-        break;                                                                                                                 \
+#define TO_F32(T)                                                                                                      \
+    {                                                                                                                  \
+        const T *p = (const void *)slab;                                                                               \
+        for (size_t i = 0; i < n; i++)                                                                                 \
+            out[i] = (float)p[i];                                                                                      \
+        break;                                                                                                         \
     }
 
 static void slab_to_f32(float *out, const uint8_t *slab, size_t n, int datatype)
@@ -182,8 +186,8 @@ static int check_finite(const cts_volume *v, size_t from, size_t n, const char *
         if (!isfinite(f[i])) {
             size_t at = from + i, dx = (size_t)v->dim[0], dy = (size_t)v->dim[1];
 
-            return cts_fail(CTS_E_INPUT, "%s: voxel (%zu, %zu, %zu) is %g, allowed finite numbers", path, at % dx, at / dx % dy,
-                            at / dx / dy, (double)f[i]);
+            return cts_fail(CTS_E_INPUT, "%s: voxel (%zu, %zu, %zu) is %g, allowed finite numbers", path, at % dx,
+                            at / dx % dy, at / dx / dy, (double)f[i]);
         }
     return CTS_OK;
 }
@@ -220,8 +224,9 @@ static int read_voxels(cts_volume *v, source *s, const cts_nifti_header *h)
             if ((rc = cts_inflate_read(s->gz, slab, SLAB_BYTES, &got)))
                 goto out;
             if (tail + got > TAIL_BYTES) {
-                rc = cts_fail(CTS_E_LIMIT, "%s: inflates to more than %zu bytes behind the %zu of its header and voxels", s->path,
-                              TAIL_BYTES, h->offset + h->data_bytes);
+                rc =
+                    cts_fail(CTS_E_LIMIT, "%s: inflates to more than %zu bytes behind the %zu of its header and voxels",
+                             s->path, TAIL_BYTES, h->offset + h->data_bytes);
                 goto out;
             }
         }

@@ -21,9 +21,9 @@ static const struct {
     size_t bytes; /* 0 = known, but not a scalar that can be a CT */
     const char *name;
 } types[] = {
-    {2, 1, "uint8"},     {256, 1, "int8"},      {4, 2, "int16"},       {512, 2, "uint16"},      {8, 4, "int32"},
-    {768, 4, "uint32"},  {1024, 8, "int64"},    {1280, 8, "uint64"},   {16, 4, "float32"},      {64, 8, "float64"},
-    {1, 0, "binary"},    {128, 0, "RGB24"},     {2304, 0, "RGBA32"},   {32, 0, "complex64"},    {1792, 0, "complex128"},
+    {2, 1, "uint8"},       {256, 1, "int8"},        {4, 2, "int16"},     {512, 2, "uint16"},   {8, 4, "int32"},
+    {768, 4, "uint32"},    {1024, 8, "int64"},      {1280, 8, "uint64"}, {16, 4, "float32"},   {64, 8, "float64"},
+    {1, 0, "binary"},      {128, 0, "RGB24"},       {2304, 0, "RGBA32"}, {32, 0, "complex64"}, {1792, 0, "complex128"},
     {1536, 0, "float128"}, {2048, 0, "complex256"},
 };
 
@@ -88,7 +88,8 @@ static int read_fields(raw_header *r, cts_nifti_header *h, const uint8_t *p, siz
     const char *magic;
 
     if (n < 4)
-        return cts_fail(CTS_E_FORMAT, "%s: file holds %zu bytes, a NIfTI header needs at least %d", r->name, n, CTS_NIFTI1_BYTES);
+        return cts_fail(CTS_E_FORMAT, "%s: file holds %zu bytes, a NIfTI header needs at least %d", r->name, n,
+                        CTS_NIFTI1_BYTES);
     size = cts_bytes_u32(&b);
     b.swap = true;
     cts_bytes_seek(&b, 0);
@@ -98,15 +99,17 @@ static int read_fields(raw_header *r, cts_nifti_header *h, const uint8_t *p, siz
     if (h->swap)
         size = swapped;
     if (size != CTS_NIFTI1_BYTES && size != CTS_NIFTI2_BYTES)
-        return cts_fail(CTS_E_FORMAT, "%s: sizeof_hdr is %u, allowed 348 (NIfTI-1) or 540 (NIfTI-2): not a NIfTI file", r->name,
-                        size);
+        return cts_fail(CTS_E_FORMAT, "%s: sizeof_hdr is %u, allowed 348 (NIfTI-1) or 540 (NIfTI-2): not a NIfTI file",
+                        r->name, size);
     h->version = size == CTS_NIFTI1_BYTES ? 1 : 2;
     if (n < size)
         return cts_fail(CTS_E_FORMAT, "%s: file ends after %zu bytes inside the %u-byte header", r->name, n, size);
     magic = (const char *)p + (h->version == 1 ? 344 : 4);
     if (!memcmp(magic, h->version == 1 ? "ni1" : "ni2", 4))
-        return cts_fail(CTS_E_UNSUPPORTED, "%s: magic is \"%.3s\", a header whose voxels lie in a separate .img file; allowed one file, n+%d",
-                        r->name, magic, h->version);
+        return cts_fail(
+            CTS_E_UNSUPPORTED,
+            "%s: magic is \"%.3s\", a header whose voxels lie in a separate .img file; allowed one file, n+%d", r->name,
+            magic, h->version);
     if (h->version == 1 ? memcmp(magic, "n+1", 4) : memcmp(magic, magic2, 8))
         return cts_fail(CTS_E_FORMAT, "%s: magic is %02x %02x %02x %02x, allowed \"n+%d\"", r->name, (uint8_t)magic[0],
                         (uint8_t)magic[1], (uint8_t)magic[2], (uint8_t)magic[3], h->version);
@@ -122,13 +125,14 @@ static int check_sizes(const raw_header *r, cts_nifti_header *h, size_t max_byte
     size_t header = h->version == 1 ? CTS_NIFTI1_BYTES : CTS_NIFTI2_BYTES, total, found = CTS_COUNT(types);
 
     if (r->dim[0] < 3 || r->dim[0] > 7)
-        return cts_fail(CTS_E_INPUT, "%s: dim[0] is %lld axes, allowed 3 (or up to 7 when the further ones are 1)", r->name,
-                        (long long)r->dim[0]);
+        return cts_fail(CTS_E_INPUT, "%s: dim[0] is %lld axes, allowed 3 (or up to 7 when the further ones are 1)",
+                        r->name, (long long)r->dim[0]);
     for (int a = 1; a <= r->dim[0]; a++) {
         if (a <= 3 && r->dim[a] < 1)
             return cts_fail(CTS_E_INPUT, "%s: dim[%d] is %lld, allowed 1 or more", r->name, a, (long long)r->dim[a]);
         if (a > 3 && r->dim[a] != 1)
-            return cts_fail(CTS_E_INPUT, "%s: dim[%d] is %lld: not a 3-D volume, allowed 1", r->name, a, (long long)r->dim[a]);
+            return cts_fail(CTS_E_INPUT, "%s: dim[%d] is %lld: not a 3-D volume, allowed 1", r->name, a,
+                            (long long)r->dim[a]);
     }
     for (size_t t = 0; t < CTS_COUNT(types); t++)
         if (types[t].code == h->datatype)
@@ -138,21 +142,24 @@ static int check_sizes(const raw_header *r, cts_nifti_header *h, size_t max_byte
     h->type = types[found].name;
     h->voxel_bytes = types[found].bytes;
     if (!h->voxel_bytes)
-        return cts_fail(CTS_E_UNSUPPORTED, "%s: datatype is %s, allowed 8- to 64-bit integers, float32 and float64", r->name,
-                        h->type);
+        return cts_fail(CTS_E_UNSUPPORTED, "%s: datatype is %s, allowed 8- to 64-bit integers, float32 and float64",
+                        r->name, h->type);
     if (!(r->offset >= (double)header && r->offset < 0x1p52) || r->offset != floor(r->offset))
-        return cts_fail(CTS_E_FORMAT, "%s: vox_offset is %g, allowed whole numbers from %zu", r->name, r->offset, header);
+        return cts_fail(CTS_E_FORMAT, "%s: vox_offset is %g, allowed whole numbers from %zu", r->name, r->offset,
+                        header);
     h->offset = (size_t)r->offset;
     h->data_bytes = h->voxel_bytes;
     for (int a = 0; a < 3; a++) {
         h->dim[a] = r->dim[a + 1];
         if (!cts_mul_size(&h->data_bytes, h->data_bytes, (size_t)h->dim[a]) || h->data_bytes > max_bytes)
-            return cts_fail(CTS_E_LIMIT, "%s: dim is %lld x %lld x %lld of %s, more than the %zu bytes allowed for one volume", r->name,
-                            (long long)r->dim[1], (long long)r->dim[2], (long long)r->dim[3], h->type, max_bytes);
+            return cts_fail(
+                CTS_E_LIMIT, "%s: dim is %lld x %lld x %lld of %s, more than the %zu bytes allowed for one volume",
+                r->name, (long long)r->dim[1], (long long)r->dim[2], (long long)r->dim[3], h->type, max_bytes);
     }
     if (!cts_add_size(&total, h->offset, h->data_bytes) || total > max_bytes)
-        return cts_fail(CTS_E_LIMIT, "%s: vox_offset is %zu and %zu bytes of voxels follow, more than the %zu bytes allowed", r->name,
-                        h->offset, h->data_bytes, max_bytes);
+        return cts_fail(CTS_E_LIMIT,
+                        "%s: vox_offset is %zu and %zu bytes of voxels follow, more than the %zu bytes allowed",
+                        r->name, h->offset, h->data_bytes, max_bytes);
     return CTS_OK;
 }
 
@@ -220,17 +227,20 @@ static int set_geometry(const raw_header *r, cts_nifti_header *h)
                             h->affine[a / 4][a % 4]);
     }
     for (int a = 0; a < 3; a++) {
-        double s = sqrt(h->affine[0][a] * h->affine[0][a] + h->affine[1][a] * h->affine[1][a] + h->affine[2][a] * h->affine[2][a]);
+        double s = sqrt(h->affine[0][a] * h->affine[0][a] + h->affine[1][a] * h->affine[1][a] +
+                        h->affine[2][a] * h->affine[2][a]);
 
         if (!(s > 0) || !isfinite(s))
-            return cts_fail(CTS_E_INPUT, "%s: column %d of %s has length %g mm, allowed above 0", r->name, a + 1, form, s);
+            return cts_fail(CTS_E_INPUT, "%s: column %d of %s has length %g mm, allowed above 0", r->name, a + 1, form,
+                            s);
         h->spacing[a] = s;
         volume *= s;
     }
     if (r->sform <= 0) /* exact, where the rotation would round */
         memcpy(h->spacing, h->pixdim, sizeof h->spacing);
     if (!(fabs(determinant((const double(*)[4])h->affine)) > 1e-6 * volume))
-        return cts_fail(CTS_E_INPUT, "%s: the affine of %s is singular (determinant %g), allowed three independent axes", r->name,
+        return cts_fail(CTS_E_INPUT,
+                        "%s: the affine of %s is singular (determinant %g), allowed three independent axes", r->name,
                         form, determinant((const double(*)[4])h->affine));
     return CTS_OK;
 }
@@ -248,6 +258,7 @@ int cts_nifti_header_parse(cts_nifti_header *h, const void *p, size_t n, size_t 
         h->inter = 0;
     }
     if (!isfinite(h->inter))
-        return cts_fail(CTS_E_INPUT, "%s: scl_inter is %g beside a scl_slope of %g, allowed finite numbers", name, h->inter, h->slope);
+        return cts_fail(CTS_E_INPUT, "%s: scl_inter is %g beside a scl_slope of %g, allowed finite numbers", name,
+                        h->inter, h->slope);
     return CTS_OK;
 }

@@ -25,7 +25,8 @@ typedef struct {
     bool has_affine;
 } cts_nifti_header;
 
-/* Parse the first n bytes of a file. CTS_E_FORMAT, CTS_E_INPUT, CTS_E_LIMIT (over max_bytes), CTS_E_UNSUPPORTED; name is for messages. */
+/* Parse the first n bytes of a file. CTS_E_FORMAT, CTS_E_INPUT, CTS_E_LIMIT (over max_bytes), CTS_E_UNSUPPORTED; name
+ * is for messages. */
 int cts_nifti_header_parse(cts_nifti_header *h, const void *p, size_t n, size_t max_bytes, const char *name);
 
 #endif

@@ -12,7 +12,8 @@
 
 #define HEADER_BYTES 352 /* 348 and four zeros: no extension follows */
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the header is written in machine order, which must be little endian");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the header is written in machine order, which must be little endian");
 
 static void put16(uint8_t *h, size_t at, int value)
 {
@@ -57,7 +58,8 @@ static bool to_quaternion(const cts_volume *v, double q[3], double *qfac)
         c = 0.25 * (r[0][2] - r[2][0]) / a;
         d = 0.25 * (r[1][0] - r[0][1]) / a;
     } else {
-        double xd = 1 + r[0][0] - r[1][1] - r[2][2], yd = 1 + r[1][1] - r[0][0] - r[2][2], zd = 1 + r[2][2] - r[0][0] - r[1][1];
+        double xd = 1 + r[0][0] - r[1][1] - r[2][2], yd = 1 + r[1][1] - r[0][0] - r[2][2],
+               zd = 1 + r[2][2] - r[0][0] - r[1][1];
 
         if (xd >= yd && xd >= zd) {
             b = 0.5 * sqrt(xd);
@@ -135,7 +137,8 @@ int cts_nifti_save(const cts_volume *v, const char *path, int gzip_level)
     CTS_ASSERT(v->voxels, "%s: a volume without voxels cannot be written", path);
     for (int a = 0; a < 3; a++)
         if (v->dim[a] > INT16_MAX)
-            return cts_fail(CTS_E_LIMIT, "%s: dim[%d] is %lld, NIfTI-1 allows up to 32767", path, a + 1, (long long)v->dim[a]);
+            return cts_fail(CTS_E_LIMIT, "%s: dim[%d] is %lld, NIfTI-1 allows up to 32767", path, a + 1,
+                            (long long)v->dim[a]);
     fill_header(header, v);
     if ((rc = cts_writer_open(&w, path)))
         goto out;

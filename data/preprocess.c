@@ -10,7 +10,7 @@
 #include "kernels/base/check.h"
 #include "kernels/base/status.h"
 
-#define TILE 16                         /* floats of a cache line */
+#define TILE 16                          /* floats of a cache line */
 #define MAX_RESAMPLED ((int64_t)1 << 24) /* voxels of an axis; the source coordinate stays exact enough far beyond */
 
 /* One axis of the tensor: where its content comes from. Arrays [n]. */
@@ -26,11 +26,11 @@ typedef struct {
 
 typedef struct {
     const cts_volume *v;
-    axis_plan axis[3];          /* z, x, y */
-    int64_t stride[3], base;    /* of z, x, y in stored voxels; flips are negative strides */
-    double slope, inter;        /* stored voxel to HU */
+    axis_plan axis[3];       /* z, x, y */
+    int64_t stride[3], base; /* of z, x, y in stored voxels; flips are negative strides */
+    double slope, inter;     /* stored voxel to HU */
     double clip[2], window[2], out[2], scale;
-    void *lut;                  /* HU of every int16, float or double; NULL for float volumes */
+    void *lut; /* HU of every int16, float or double; NULL for float volumes */
     float pad, *to;
     bool f64;
     float (*range)[2]; /* [threads] smallest and largest content value */
@@ -38,12 +38,12 @@ typedef struct {
 
 #define REAL float
 #define NAME(x) x##_f32
-#include "data/resample_internal.h"
+#include "data/resample_template.h"
 #undef REAL
 #undef NAME
 #define REAL double
 #define NAME(x) x##_f64
-#include "data/resample_internal.h"
+#include "data/resample_template.h"
 #undef REAL
 #undef NAME
 
@@ -77,10 +77,11 @@ static int plan_axis(axis_plan *p, char name, double current, double target)
 
     p->resampled = target > 0 ? cts_resampled_size(p->source, current, target) : p->size;
     if (p->resampled < 1)
-        return cts_fail(CTS_E_INPUT, "preprocess: axis %c has %lld voxels of %g mm, which is less than one of %g mm", name,
-                        (long long)p->source, current, target);
+        return cts_fail(CTS_E_INPUT, "preprocess: axis %c has %lld voxels of %g mm, which is less than one of %g mm",
+                        name, (long long)p->source, current, target);
     if (p->resampled > MAX_RESAMPLED || p->source > INT32_MAX)
-        return cts_fail(CTS_E_LIMIT, "preprocess: axis %c of %lld voxels of %g mm becomes more than %lld voxels of %g mm", name,
+        return cts_fail(CTS_E_LIMIT,
+                        "preprocess: axis %c of %lld voxels of %g mm becomes more than %lld voxels of %g mm", name,
                         (long long)p->source, current, (long long)MAX_RESAMPLED, target);
     p->n = cts_min_i64(p->resampled, p->size);
     crop = (p->resampled - p->n) / 2;
@@ -145,7 +146,8 @@ static int plan_geometry(job *t, const cts_recipe *r, const double spacing_xyz[3
         double mm = spacing_xyz ? spacing_xyz[s] : v->spacing[s];
 
         if (!(mm > 0) || !isfinite(mm))
-            return cts_fail(CTS_E_INPUT, "preprocess: spacing of stored axis %c is %g mm, allowed above 0", "ijk"[s], mm);
+            return cts_fail(CTS_E_INPUT, "preprocess: spacing of stored axis %c is %g mm, allowed above 0", "ijk"[s],
+                            mm);
         p->source = v->dim[s];
         p->size = r->size_zxy[a];
         if ((rc = plan_axis(p, name[a], mm, r->spacing_zxy[a])))
@@ -161,7 +163,8 @@ static int plan_geometry(job *t, const cts_recipe *r, const double spacing_xyz[3
     return CTS_OK;
 }
 
-/* A volume whose voxels are all the same holds no picture. Ends at the first difference, so it costs nothing on real ones. */
+/* A volume whose voxels are all the same holds no picture. Ends at the first difference, so it costs nothing on real
+ * ones. */
 static int check_content(const cts_volume *v)
 {
     size_t n = cts_volume_count(v), i = 1;
@@ -172,14 +175,16 @@ static int check_content(const cts_volume *v)
         while (i < n && p[i] == p[0])
             i++;
         if (i == n)
-            return cts_fail(CTS_E_INPUT, "preprocess: all %zu voxels are %d, allowed a volume with a picture in it", n, p[0]);
+            return cts_fail(CTS_E_INPUT, "preprocess: all %zu voxels are %d, allowed a volume with a picture in it", n,
+                            p[0]);
     } else {
         const float *p = v->voxels;
 
         while (i < n && p[i] == p[0])
             i++;
         if (i == n)
-            return cts_fail(CTS_E_INPUT, "preprocess: all %zu voxels are %g, allowed a volume with a picture in it", n, (double)p[0]);
+            return cts_fail(CTS_E_INPUT, "preprocess: all %zu voxels are %g, allowed a volume with a picture in it", n,
+                            (double)p[0]);
     }
     return CTS_OK;
 }
@@ -193,7 +198,8 @@ static int plan_values(job *t, const cts_recipe *r, const double rescale[2], int
     t->slope = map->slope;
     t->inter = map->inter;
     if (!isfinite(t->slope) || !isfinite(t->inter))
-        return cts_fail(CTS_E_INPUT, "preprocess: the map to HU is %g * voxel + %g, allowed finite numbers", t->slope, t->inter);
+        return cts_fail(CTS_E_INPUT, "preprocess: the map to HU is %g * voxel + %g, allowed finite numbers", t->slope,
+                        t->inter);
     t->clip[0] = r->has_first_clip ? r->first_clip[0] : -HUGE_VAL;
     t->clip[1] = r->has_first_clip ? r->first_clip[1] : HUGE_VAL;
     memcpy(t->window, r->window, sizeof t->window);
@@ -269,8 +275,9 @@ int cts_preprocess(const cts_volume *v, const cts_recipe *r, const double spacin
     int threads = cts_pool_size(pool), rc;
 
     CTS_ASSERT(v->voxels && out, "preprocess needs voxels and a tensor (recipe %s)", r->name);
-    if ((rc = cts_recipe_check(r, r->name)) || (rc = check_content(v)) || (rc = plan_geometry(&t, r, spacing_xyz, &own)) ||
-        (rc = plan_values(&t, r, rescale, threads, &own)) || (rc = cts_parallel_for(pool, work, &t)))
+    if ((rc = cts_recipe_check(r, r->name)) || (rc = check_content(v)) ||
+        (rc = plan_geometry(&t, r, spacing_xyz, &own)) || (rc = plan_values(&t, r, rescale, threads, &own)) ||
+        (rc = cts_parallel_for(pool, work, &t)))
         goto out;
     own.min = HUGE_VALF;
     own.max = -HUGE_VALF;
@@ -279,8 +286,8 @@ int cts_preprocess(const cts_volume *v, const cts_recipe *r, const double spacin
         own.max = fmaxf(own.max, t.range[i][1]);
     }
     if (!(own.min < own.max)) {
-        rc = cts_fail(CTS_E_INPUT, "preprocess: every voxel is %g after the window of %g to %g HU; %s", (double)own.min, r->window[0],
-                      r->window[1], own.hu.text);
+        rc = cts_fail(CTS_E_INPUT, "preprocess: every voxel is %g after the window of %g to %g HU; %s", (double)own.min,
+                      r->window[0], r->window[1], own.hu.text);
         goto out;
     }
     if (info)

@@ -15,14 +15,64 @@
 #define RECIPE_MAX_BYTES ((size_t)1 << 20)
 #define RECIPE_MAX_SIZE 4096
 
-/* Another published recipe is another row. Pad values are what -1000 HU becomes in every one of them. CT-CLIP's two v2 rows differ
- * in the clip before resampling: training had none. */
+/* Another published recipe is another row. Pad values are what -1000 HU becomes in every one of them. CT-CLIP's two
+ * v2 rows differ in the clip before resampling: training had none. */
 static const cts_recipe table[] = {
-    {"dcformer-512", "LPS", {1.5, 0.75, 0.75}, {256, 512, 512}, true, {-1000, 1000}, {-1000, 200}, {-1, 1}, -1, false, CTS_HU_POLICY_AUTO},
-    {"ctclip-v1", "LPS", {1.5, 0.75, 0.75}, {240, 480, 480}, true, {-1000, 1000}, {-1000, 200}, {-1, 1}, -1, false, CTS_HU_POLICY_AUTO},
-    {"ctclip-v2-train", "LPS", {1.5, 0.75, 0.75}, {240, 480, 480}, false, {0, 0}, {-1000, 1000}, {-1, 1}, -1, true, CTS_HU_POLICY_AUTO},
-    {"ctclip-v2-infer", "LPS", {1.5, 0.75, 0.75}, {240, 480, 480}, true, {-1000, 1000}, {-1000, 1000}, {-1, 1}, -1, true, CTS_HU_POLICY_AUTO},
-    {"ctscroll", "LPS", {1.5, 0.75, 0.75}, {240, 480, 480}, false, {0, 0}, {-1000, 200}, {-0.449, 0.551}, -0.449, false, CTS_HU_POLICY_AUTO},
+    {"dcformer-512",
+     "LPS",
+     {1.5, 0.75, 0.75},
+     {256, 512, 512},
+     true,
+     {-1000, 1000},
+     {-1000, 200},
+     {-1, 1},
+     -1,
+     false,
+     CTS_HU_POLICY_AUTO},
+    {"ctclip-v1",
+     "LPS",
+     {1.5, 0.75, 0.75},
+     {240, 480, 480},
+     true,
+     {-1000, 1000},
+     {-1000, 200},
+     {-1, 1},
+     -1,
+     false,
+     CTS_HU_POLICY_AUTO},
+    {"ctclip-v2-train",
+     "LPS",
+     {1.5, 0.75, 0.75},
+     {240, 480, 480},
+     false,
+     {0, 0},
+     {-1000, 1000},
+     {-1, 1},
+     -1,
+     true,
+     CTS_HU_POLICY_AUTO},
+    {"ctclip-v2-infer",
+     "LPS",
+     {1.5, 0.75, 0.75},
+     {240, 480, 480},
+     true,
+     {-1000, 1000},
+     {-1000, 1000},
+     {-1, 1},
+     -1,
+     true,
+     CTS_HU_POLICY_AUTO},
+    {"ctscroll",
+     "LPS",
+     {1.5, 0.75, 0.75},
+     {240, 480, 480},
+     false,
+     {0, 0},
+     {-1000, 200},
+     {-0.449, 0.551},
+     -0.449,
+     false,
+     CTS_HU_POLICY_AUTO},
 };
 
 static const char *const policy_names[] = {"auto", "header", "csv"};
@@ -93,22 +143,26 @@ int cts_recipe_check(const cts_recipe *r, const char *what)
     static const char axis[] = "zxy";
 
     if (strlen(r->orientation) < 3 || !orientation_ok(r->orientation))
-        return cts_fail(CTS_E_INPUT, "%s: orientation is \"%s\", allowed \"stored\" or axis codes such as \"LPS\"", what, r->orientation);
+        return cts_fail(CTS_E_INPUT, "%s: orientation is \"%s\", allowed \"stored\" or axis codes such as \"LPS\"",
+                        what, r->orientation);
     for (int a = 0; a < 3; a++) {
         if (r->spacing_zxy[a] != 0 && !(r->spacing_zxy[a] >= 0.01 && r->spacing_zxy[a] <= 100))
-            return cts_fail(CTS_E_INPUT, "%s: spacing of axis %c is %g mm, allowed 0.01 to 100, or 0 to fit the axis", what, axis[a],
-                            r->spacing_zxy[a]);
+            return cts_fail(CTS_E_INPUT, "%s: spacing of axis %c is %g mm, allowed 0.01 to 100, or 0 to fit the axis",
+                            what, axis[a], r->spacing_zxy[a]);
         if (r->size_zxy[a] < 1 || r->size_zxy[a] > RECIPE_MAX_SIZE)
-            return cts_fail(CTS_E_INPUT, "%s: size of axis %c is %lld, allowed 1 to %d", what, axis[a], (long long)r->size_zxy[a],
-                            RECIPE_MAX_SIZE);
+            return cts_fail(CTS_E_INPUT, "%s: size of axis %c is %lld, allowed 1 to %d", what, axis[a],
+                            (long long)r->size_zxy[a], RECIPE_MAX_SIZE);
     }
     if (!(r->window[0] < r->window[1]) || !isfinite(r->window[0]) || !isfinite(r->window[1]))
-        return cts_fail(CTS_E_INPUT, "%s: window is %g to %g HU, allowed a lower and a higher number", what, r->window[0], r->window[1]);
-    if (r->has_first_clip && (!(r->first_clip[0] < r->first_clip[1]) || !isfinite(r->first_clip[0]) || !isfinite(r->first_clip[1])))
-        return cts_fail(CTS_E_INPUT, "%s: first_clip is %g to %g HU, allowed a lower and a higher number", what, r->first_clip[0],
-                        r->first_clip[1]);
+        return cts_fail(CTS_E_INPUT, "%s: window is %g to %g HU, allowed a lower and a higher number", what,
+                        r->window[0], r->window[1]);
+    if (r->has_first_clip &&
+        (!(r->first_clip[0] < r->first_clip[1]) || !isfinite(r->first_clip[0]) || !isfinite(r->first_clip[1])))
+        return cts_fail(CTS_E_INPUT, "%s: first_clip is %g to %g HU, allowed a lower and a higher number", what,
+                        r->first_clip[0], r->first_clip[1]);
     if (!isfinite(r->out[0]) || !isfinite(r->out[1]) || r->out[0] == r->out[1] || !isfinite(r->pad))
-        return cts_fail(CTS_E_INPUT, "%s: out is %g to %g and pad %g, allowed two different finite numbers and a finite one", what,
+        return cts_fail(CTS_E_INPUT,
+                        "%s: out is %g to %g and pad %g, allowed two different finite numbers and a finite one", what,
                         r->out[0], r->out[1], r->pad);
     return CTS_OK;
 }
@@ -129,9 +183,11 @@ static json_t *to_json(const cts_recipe *r, bool named)
     if (named)
         ok = ok && !json_object_set_new(j, "name", json_string(r->name));
     ok = ok && !json_object_set_new(j, "orientation", json_string(r->orientation)) &&
-         !json_object_set_new(j, "spacing_zxy", json_pack("[f, f, f]", r->spacing_zxy[0], r->spacing_zxy[1], r->spacing_zxy[2])) &&
+         !json_object_set_new(j, "spacing_zxy",
+                              json_pack("[f, f, f]", r->spacing_zxy[0], r->spacing_zxy[1], r->spacing_zxy[2])) &&
          !json_object_set_new(j, "size_zxy",
-                              json_pack("[I, I, I]", (json_int_t)r->size_zxy[0], (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2])) &&
+                              json_pack("[I, I, I]", (json_int_t)r->size_zxy[0], (json_int_t)r->size_zxy[1],
+                                        (json_int_t)r->size_zxy[2])) &&
          !json_object_set_new(j, "first_clip", r->has_first_clip ? pair(r->first_clip) : json_null()) &&
          !json_object_set_new(j, "window", pair(r->window)) && !json_object_set_new(j, "out", pair(r->out)) &&
          !json_object_set_new(j, "pad", json_real(r->pad)) &&
@@ -178,8 +234,8 @@ static int text_field(char *out, size_t cap, const json_t *j, const char *key, c
 
 static int from_json(cts_recipe *r, json_t *j, const char *path)
 {
-    static const char *const known[] = {"version", "name", "orientation", "spacing_zxy", "size_zxy", "first_clip", "window", "out", "pad",
-                                        "interpolation", "hu"};
+    static const char *const known[] = {"version", "name", "orientation", "spacing_zxy",   "size_zxy", "first_clip",
+                                        "window",  "out",  "pad",         "interpolation", "hu"};
     static const char *const precision[] = {"f32", "f64"};
     int64_t version;
     int f64 = 0, hu = 0, rc;
@@ -188,7 +244,8 @@ static int from_json(cts_recipe *r, json_t *j, const char *path)
 
     if (!json_is_object(j))
         return cts_fail(CTS_E_FORMAT, "%s: the file holds no JSON object, allowed a recipe", path);
-    json_object_foreach(j, key, value) {
+    json_object_foreach(j, key, value)
+    {
         size_t i = 0;
 
         while (i < CTS_COUNT(known) && strcmp(known[i], key))
@@ -202,8 +259,10 @@ static int from_json(cts_recipe *r, json_t *j, const char *path)
         (rc = cts_json_doubles(r->spacing_zxy, 3, j, "spacing_zxy", true, path)) ||
         (rc = cts_json_ints(r->size_zxy, 3, j, "size_zxy", true, path)) ||
         (rc = cts_json_doubles(r->first_clip, 2, j, "first_clip", false, path)) ||
-        (rc = cts_json_doubles(r->window, 2, j, "window", true, path)) || (rc = cts_json_doubles(r->out, 2, j, "out", true, path)) ||
-        (rc = cts_json_double(&r->pad, j, "pad", true, path)) || (rc = choice(&f64, j, "interpolation", precision, 2, path)) ||
+        (rc = cts_json_doubles(r->window, 2, j, "window", true, path)) ||
+        (rc = cts_json_doubles(r->out, 2, j, "out", true, path)) ||
+        (rc = cts_json_double(&r->pad, j, "pad", true, path)) ||
+        (rc = choice(&f64, j, "interpolation", precision, 2, path)) ||
         (rc = choice(&hu, j, "hu", policy_names, CTS_COUNT(policy_names), path)))
         return rc;
     r->has_first_clip = json_is_array(json_object_get(j, "first_clip"));
@@ -239,7 +298,8 @@ int cts_recipe_digest(const cts_recipe *r, char digest[CTS_DIGEST_HEX])
 {
     json_t *j = to_json(r, false);
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
-    int rc = text ? cts_digest_bytes(digest, text, strlen(text)) : cts_fail(CTS_E_NOMEM, "recipe %s: out of memory", r->name);
+    int rc = text ? cts_digest_bytes(digest, text, strlen(text))
+                  : cts_fail(CTS_E_NOMEM, "recipe %s: out of memory", r->name);
 
     free(text);
     json_decref(j);

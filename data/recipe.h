@@ -24,20 +24,21 @@ typedef struct {
     double spacing_zxy[3]; /* target mm; 0 = the axis is resampled to size instead, whatever its spacing */
     int64_t size_zxy[3];   /* voxels of the tensor: centre crop or symmetric pad to it */
     bool has_first_clip;
-    double first_clip[2];  /* HU clip before resampling */
-    double window[2];      /* HU clip after resampling; window[0] < window[1] */
-    double out[2];         /* what window[0] and window[1] become */
-    double pad;            /* value outside the content */
-    bool f64;              /* interpolate in double instead of float */
+    double first_clip[2]; /* HU clip before resampling */
+    double window[2];     /* HU clip after resampling; window[0] < window[1] */
+    double out[2];        /* what window[0] and window[1] become */
+    double pad;           /* value outside the content */
+    bool f64;             /* interpolate in double instead of float */
     cts_hu_policy hu;
 } cts_recipe;
 
-/* A built-in row by name: "dcformer-512", "ctclip-v1", "ctclip-v2-train", "ctclip-v2-infer", "ctscroll". CTS_E_NOTFOUND lists them. */
+/* A built-in row by name: "dcformer-512", "ctclip-v1", "ctclip-v2-train", "ctclip-v2-infer", "ctscroll".
+ * CTS_E_NOTFOUND lists them. */
 int cts_recipe_find(cts_recipe *out, const char *name);
 size_t cts_recipe_count(void);
 const cts_recipe *cts_recipe_at(size_t i);
-/* A free one: spacing and size in z, x, y, HU window to [-1, 1], pad -1, orientation LPS. Spacing 0 0 0 = fit the whole field of
- * view into size. CTS_E_INPUT for values that make no sense. */
+/* A free one: spacing and size in z, x, y, HU window to [-1, 1], pad -1, orientation LPS. Spacing 0 0 0 = fit the
+ * whole field of view into size. CTS_E_INPUT for values that make no sense. */
 int cts_recipe_free(cts_recipe *out, const char *name, const double spacing_zxy[3], const int64_t size_zxy[3],
                     const double window[2]);
 /* CTS_E_INPUT names the field of a recipe that makes no sense; what is for messages. */

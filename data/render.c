@@ -57,7 +57,8 @@ typedef struct {
     double mm;
 } screen_axis;
 
-/* Position of pixel p (its centre) of `pixels` along the axis: lower neighbour, upper neighbour, weight of the upper. */
+/* Position of pixel p (its centre) of `pixels` along the axis: lower neighbour, upper neighbour, weight of the upper.
+ * */
 static double sample_axis(const screen_axis *a, size_t p, size_t pixels, int64_t *lo, int64_t *hi)
 {
     double at = ((double)p + 0.5) * (double)a->n / (double)pixels - 0.5;
@@ -71,7 +72,8 @@ static double sample_axis(const screen_axis *a, size_t p, size_t pixels, int64_t
 int cts_render_slice(cts_picture **out, const cts_volume *v, cts_plane plane, double position, double lo, double hi,
                      double mm_per_pixel)
 {
-    /* right, down and depth of the screen as axes of LPS order: x runs to the left of the patient, y to the back, z up */
+    /* right, down and depth of the screen as axes of LPS order: x runs to the left of the patient, y to the back, z
+     * up */
     static const struct {
         int right, down, depth;
         bool down_flipped; /* head on top */
@@ -110,8 +112,10 @@ int cts_render_slice(cts_picture **out, const cts_volume *v, cts_plane plane, do
         for (size_t x = 0; x < p->w; x++) {
             double wx = sample_axis(&right, x, p->w, &x0, &x1), a, b, g;
 
-            a = hu_at(v, base + y0 * down.step + x0 * right.step) * (1 - wx) + hu_at(v, base + y0 * down.step + x1 * right.step) * wx;
-            b = hu_at(v, base + y1 * down.step + x0 * right.step) * (1 - wx) + hu_at(v, base + y1 * down.step + x1 * right.step) * wx;
+            a = hu_at(v, base + y0 * down.step + x0 * right.step) * (1 - wx) +
+                hu_at(v, base + y0 * down.step + x1 * right.step) * wx;
+            b = hu_at(v, base + y1 * down.step + x0 * right.step) * (1 - wx) +
+                hu_at(v, base + y1 * down.step + x1 * right.step) * wx;
             g = (a * (1 - wy) + b * wy - lo) / (hi - lo) * 255;
             p->px[y * p->w + x] = g > 0 ? (uint8_t)(g < 255 ? lrint(g) : 255) : 0;
         }
@@ -172,7 +176,8 @@ int cts_render_montage(cts_picture **out, const cts_picture *const *tiles, const
         return rc;
     for (size_t i = 0; i < n; i++) {
         const cts_picture *t = tiles[i];
-        size_t x = GAP + i % columns * (w + GAP), y = GAP + i / columns * (h + caption + GAP), dx = (w - t->w) / 2, dy = (h - t->h) / 2;
+        size_t x = GAP + i % columns * (w + GAP), y = GAP + i / columns * (h + caption + GAP), dx = (w - t->w) / 2,
+               dy = (h - t->h) / 2;
 
         for (size_t r = 0; r < t->h; r++)
             memcpy(p->px + (y + dy + r) * p->w + x + dx, t->px + r * t->w, t->w);

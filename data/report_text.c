@@ -27,14 +27,16 @@ int cts_text_mode_find(cts_text_mode *out, const char *name)
             return CTS_OK;
         }
     return cts_fail(CTS_E_INPUT,
-                    "text mode is \"%s\", allowed clean, dcformer_train, dcformer_infer, ctclip_train, ctclip_infer", name);
+                    "text mode is \"%s\", allowed clean, dcformer_train, dcformer_infer, ctclip_train, ctclip_infer",
+                    name);
 }
 
 /* The cells that pandas' read_csv takes for missing by default. */
 static bool missing(const char *cell)
 {
-    static const char *const words[] = {"",     "#N/A", "#N/A N/A", "#NA",  "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-                                        "<NA>", "N/A",  "NA",       "NULL", "NaN",     "None",     "n/a",  "nan",  "null"};
+    static const char *const words[] = {"",     "#N/A",   "#N/A N/A", "#NA",  "-1.#IND", "-1.#QNAN", "-NaN",
+                                        "-nan", "1.#IND", "1.#QNAN",  "<NA>", "N/A",     "NA",       "NULL",
+                                        "NaN",  "None",   "n/a",      "nan",  "null"};
 
     for (size_t i = 0; i < CTS_COUNT(words); i++)
         if (!strcmp(cell, words[i]))
@@ -66,7 +68,8 @@ static void append_clean(cts_str *out, const char *cell)
     n = strlen(cell);
     while (n && strchr(blanks, cell[n - 1]))
         n--;
-    if (missing(cell) || n == 0 || (n == 10 && !strncasecmp(cell, "not given.", n)) || (n == 9 && !strncasecmp(cell, "not given", n)))
+    if (missing(cell) || n == 0 || (n == 10 && !strncasecmp(cell, "not given.", n)) ||
+        (n == 9 && !strncasecmp(cell, "not given", n)))
         return;
     if (out->n)
         cts_str_append(out, " ");

@@ -1,8 +1,8 @@
 /* The text of a report: how the sections of a CT-RATE row become the one string that a tokenizer sees.
  *
- * "clean" is ours: the sections that say something, joined by one space. The four published modes reproduce what the loaders
- * of DCFormer and CT-CLIP feed their models, quirks included: no separator, the characters " ' ( ) removed, and a cell that
- * pandas takes for missing (empty, NA, N/A, null, None, nan, ...) becomes the text "nan".
+ * "clean" is ours: the sections that say something, joined by one space. The four published modes reproduce what the
+ * loaders of DCFormer and CT-CLIP feed their models, quirks included: no separator, the characters " ' ( ) removed,
+ * and a cell that pandas takes for missing (empty, NA, N/A, null, None, nan, ...) becomes the text "nan".
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_REPORT_TEXT_H
 #define CTS_DATA_REPORT_TEXT_H

@@ -63,8 +63,8 @@ size_t cts_volume_count(const cts_volume *v)
 
 void cts_volume_hu(const cts_volume *v, size_t at, size_t n, float *out)
 {
-    CTS_ASSERT(v->voxels && at <= cts_volume_count(v) && n <= cts_volume_count(v) - at, "%zu + %zu of %zu voxels", at, n,
-               cts_volume_count(v));
+    CTS_ASSERT(v->voxels && at <= cts_volume_count(v) && n <= cts_volume_count(v) - at, "%zu + %zu of %zu voxels", at,
+               n, cts_volume_count(v));
     if (v->type == CTS_VOXEL_I16) {
         const int16_t *p = (const int16_t *)v->voxels + at;
 
@@ -134,8 +134,9 @@ int cts_volume_orientation(const cts_volume *v, const char *codes, int axis[3], 
             if (codes[a] == axis_plus[k] || codes[a] == axis_minus[k])
                 w = k;
         if (w < 0 || seen[w] || (a == 2 && codes[3]))
-            return cts_fail(CTS_E_INPUT,
-                            "orientation: axis codes are \"%.8s\", allowed one each of R/L, A/P and S/I, for example LPS", codes);
+            return cts_fail(
+                CTS_E_INPUT,
+                "orientation: axis codes are \"%.8s\", allowed one each of R/L, A/P and S/I, for example LPS", codes);
         seen[w] = true;
         want[a] = w;
         want_minus[a] = codes[a] == axis_minus[w];
@@ -160,7 +161,8 @@ void cts_volume_orientation_text(const int axis[3], const bool flip[3], char did
         n += snprintf(did, 64, "permuted %c,%c,%c", name[axis[0]], name[axis[1]], name[axis[2]]);
     for (int a = 0, first = 1; a < 3; a++)
         if (flip[a]) {
-            n += snprintf(did + n, 64 - (size_t)n, "%s%c", first ? (n ? "; flipped " : "flipped ") : ",", name[axis[a]]);
+            n +=
+                snprintf(did + n, 64 - (size_t)n, "%s%c", first ? (n ? "; flipped " : "flipped ") : ",", name[axis[a]]);
             first = 0;
         }
     if (!n)
@@ -168,16 +170,16 @@ void cts_volume_orientation_text(const int axis[3], const bool flip[3], char did
 }
 
 /* dst [d2][d1][d0] contiguous from src with the given strides (in elements, may be negative). */
-#define GATHER(T)                                                                                                              \
-    do {                                                                                                                       \
-        const T *src = (const T *)v->voxels + base;                                                                            \
-        T *dst = to;                                                                                                           \
-        for (int64_t k = 0; k < dim[2]; k++)                                                                                   \
-            for (int64_t j = 0; j < dim[1]; j++) {                                                                             \
-                const T *row = src + k * stride[2] + j * stride[1];                                                            \
-                for (int64_t i = 0; i < dim[0]; i++)                                                                           \
-                    *dst++ = row[i * stride[0]];                                                                               \
-            }                                                                                                                  \
+#define GATHER(T)                                                                                                      \
+    do {                                                                                                               \
+        const T *src = (const T *)v->voxels + base;                                                                    \
+        T *dst = to;                                                                                                   \
+        for (int64_t k = 0; k < dim[2]; k++)                                                                           \
+            for (int64_t j = 0; j < dim[1]; j++) {                                                                     \
+                const T *row = src + k * stride[2] + j * stride[1];                                                    \
+                for (int64_t i = 0; i < dim[0]; i++)                                                                   \
+                    *dst++ = row[i * stride[0]];                                                                       \
+            }                                                                                                          \
     } while (0)
 
 int cts_volume_reorient(cts_volume *v, const char *codes, char did[64])

@@ -24,7 +24,8 @@ static cts_csv *parse(const char *text)
 
 static void quoting(void **state)
 {
-    cts_csv *c = parse("\xEF\xBB\xBF" "a,b,c\r\n"
+    cts_csv *c = parse("\xEF\xBB\xBF"
+                       "a,b,c\r\n"
                        "1,\"x, \"\"y\"\"\",\r\n"
                        "\n"
                        "\"two\r\nlines\",plain \"q\" here,\"\"\n"

@@ -63,7 +63,11 @@ static void label_csv(cts_str *s, const char *const *names, size_t n, int bad, c
     for (size_t i = 0; i < n; i++) {
         cts_str_printf(s, "\n%s", names[i]);
         for (int f = CTS_FINDINGS - 1; f >= 0; f--)
-            cts_str_printf(s, ",%s", (int)i == bad && f == 3 ? cell : f == (int)i ? (i ? "1.0" : "1") : i ? "0.0" : "0");
+            cts_str_printf(s, ",%s",
+                           (int)i == bad && f == 3 ? cell
+                           : f == (int)i           ? (i ? "1.0" : "1")
+                           : i                     ? "0.0"
+                                                   : "0");
     }
     cts_str_append(s, "\n");
 }

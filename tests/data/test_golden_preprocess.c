@@ -52,7 +52,8 @@ static void ints(int64_t out[3], const json_t *j)
 }
 
 /* The tensor of one case and recipe, published manner: axes as stored, header and CSV maps both. */
-static float *compute(cts_recipe *r, cts_preprocess_info *info, const json_t *c, const char *recipe, const int64_t *target)
+static float *compute(cts_recipe *r, cts_preprocess_info *info, const json_t *c, const char *recipe,
+                      const int64_t *target)
 {
     const char *file = json_string_value(json_object_get(c, "file"));
     char *path = !strncmp(file, "preprocess/", 11) ? cts_golden_need_path(file) : cts_golden_need_data_path(file);
@@ -127,10 +128,12 @@ static void small_files(void **state)
 
     (void)state;
     need_files();
-    json_object_foreach(cases, name, c) {
+    json_object_foreach(cases, name, c)
+    {
         if (!json_object_get(c, "stored_shape_xyz"))
             continue;
-        json_object_foreach(json_object_get(c, "recipes"), recipe, want) {
+        json_object_foreach(json_object_get(c, "recipes"), recipe, want)
+        {
             bool whole = !strcmp(json_string_value(json_object_get(want, "stored")), "whole");
             char tensor[128];
             cts_preprocess_info info;
@@ -202,10 +205,12 @@ static void chest(void **state)
 
     (void)state;
     need_files();
-    json_object_foreach(cases, name, c) {
+    json_object_foreach(cases, name, c)
+    {
         if (strncmp(name, "chest", 5))
             continue;
-        json_object_foreach(json_object_get(c, "recipes"), recipe, want) {
+        json_object_foreach(json_object_get(c, "recipes"), recipe, want)
+        {
             cts_preprocess_info info;
             cts_recipe r;
             float *out = compute(&r, &info, c, recipe, NULL);
@@ -230,10 +235,10 @@ static void resampled_sizes(void **state)
 
     (void)state;
     need_files();
-    json_array_foreach(json_object_get(json_object_get(cases, "resample_sizes"), "rows"), i, row)
-        assert_int_equal(cts_resampled_size(json_integer_value(json_array_get(row, 0)), json_number_value(json_array_get(row, 1)),
-                                            json_number_value(json_array_get(row, 2))),
-                         json_integer_value(json_array_get(row, 3)));
+    json_array_foreach(json_object_get(json_object_get(cases, "resample_sizes"), "rows"), i, row) assert_int_equal(
+        cts_resampled_size(json_integer_value(json_array_get(row, 0)), json_number_value(json_array_get(row, 1)),
+                           json_number_value(json_array_get(row, 2))),
+        json_integer_value(json_array_get(row, 3)));
     assert_true(i > 0);
 }
 
@@ -245,7 +250,8 @@ static void xy_spacing(void **state)
 
     (void)state;
     need_files();
-    json_object_foreach(json_object_get(cases, "xyspacing_parse"), cell, want) {
+    json_object_foreach(json_object_get(cases, "xyspacing_parse"), cell, want)
+    {
         double mm = -1;
 
         if (!json_is_number(want))

@@ -30,7 +30,8 @@ static void cleaning(void **state)
     assert_int_equal(cts_csv_require(&findings, csv, "Findings_EN"), CTS_OK);
     assert_int_equal(cts_csv_require(&impressions, csv, "Impressions_EN"), CTS_OK);
     assert_int_equal(cts_csv_rows(csv), json_array_size(json_object_get(j, "rows")));
-    json_array_foreach(json_object_get(j, "rows"), i, row) {
+    json_array_foreach(json_object_get(j, "rows"), i, row)
+    {
         const char *f = cts_csv_cell(csv, i, (size_t)findings), *p = cts_csv_cell(csv, i, (size_t)impressions);
 
         assert_string_equal(cts_csv_cell(csv, i, (size_t)name), json_string_value(json_object_get(row, "volume")));
@@ -67,19 +68,22 @@ static void reports(void **state)
     assert_int_equal(cts_csv_require(&name, csv, "VolumeName"), CTS_OK);
     assert_int_equal(cts_csv_require(&findings, csv, "Findings_EN"), CTS_OK);
     assert_int_equal(cts_csv_require(&impressions, csv, "Impressions_EN"), CTS_OK);
-    json_object_foreach(json_object_get(j, "texts"), mode_name, list) {
+    json_object_foreach(json_object_get(j, "texts"), mode_name, list)
+    {
         cts_text_mode mode;
         size_t i;
 
         assert_int_equal(cts_text_mode_find(&mode, mode_name), CTS_OK);
-        json_array_foreach(list, i, row) {
+        json_array_foreach(list, i, row)
+        {
             size_t r = 0;
 
             while (r < cts_csv_rows(csv) &&
                    strcmp(cts_csv_cell(csv, r, (size_t)name), json_string_value(json_object_get(row, "volume"))))
                 r++;
             assert_true(r < cts_csv_rows(csv));
-            assert_int_equal(cts_report_text(&out, mode, cts_csv_cell(csv, r, (size_t)findings), cts_csv_cell(csv, r, (size_t)impressions)),
+            assert_int_equal(cts_report_text(&out, mode, cts_csv_cell(csv, r, (size_t)findings),
+                                             cts_csv_cell(csv, r, (size_t)impressions)),
                              CTS_OK);
             assert_int_equal(out.n, json_integer_value(json_object_get(row, "utf8_bytes")));
             assert_int_equal(cts_fnv1a64(cts_str_text(&out), out.n),

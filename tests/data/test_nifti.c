@@ -144,7 +144,8 @@ static void geometry(void **state)
     v = load_spec(&s, &zero, 1, false);
     cts_volume_axis_codes(v, codes);
     assert_string_equal(codes, "PLS");
-    assert_true(v->has_affine && v->spacing[0] == 3 && v->spacing[1] == 2 && v->spacing[2] == 4 && v->affine[0][3] == 10);
+    assert_true(v->has_affine && v->spacing[0] == 3 && v->spacing[1] == 2 && v->spacing[2] == 4 &&
+                v->affine[0][3] == 10);
     assert_true(v->pixdim[0] == 0.75);
     cts_volume_destroy(v);
     /* qform: a quarter turn about z, and a mirrored third axis */
@@ -200,13 +201,15 @@ static void scaling(void **state)
     }
 }
 
-/* World position of a voxel of any volume here determines its value, so reorientation can be checked without a second one. */
+/* World position of a voxel of any volume here determines its value, so reorientation can be checked without a second
+ * one. */
 static int16_t value_at(const cts_volume *v, const int64_t ijk[3])
 {
     double w[3];
 
     for (int a = 0; a < 3; a++)
-        w[a] = v->affine[a][0] * (double)ijk[0] + v->affine[a][1] * (double)ijk[1] + v->affine[a][2] * (double)ijk[2] + v->affine[a][3];
+        w[a] = v->affine[a][0] * (double)ijk[0] + v->affine[a][1] * (double)ijk[1] + v->affine[a][2] * (double)ijk[2] +
+               v->affine[a][3];
     return (int16_t)lrint(w[0] + 20 * w[1] + 400 * w[2]);
 }
 
@@ -289,7 +292,8 @@ static void bad_codes(void **state)
     v = NULL;
     assert_int_equal(cts_volume_create(&v, (int64_t[]){0, 2, 2}, (double[]){1, 1, 1}, CTS_VOXEL_F32), CTS_E_INPUT);
     assert_int_equal(cts_volume_create(&v, (int64_t[]){2, 2, 2}, (double[]){1, 0, 1}, CTS_VOXEL_F32), CTS_E_INPUT);
-    assert_int_equal(cts_volume_create(&v, (int64_t[]){INT64_MAX, INT64_MAX, 2}, (double[]){1, 1, 1}, CTS_VOXEL_F32), CTS_E_LIMIT);
+    assert_int_equal(cts_volume_create(&v, (int64_t[]){INT64_MAX, INT64_MAX, 2}, (double[]){1, 1, 1}, CTS_VOXEL_F32),
+                     CTS_E_LIMIT);
     assert_null(v);
 }
 
@@ -336,8 +340,9 @@ static void save_and_load(void **state)
     (void)state;
     all_codes(codes);
     for (int type = 0; type < 2; type++) {
-        assert_int_equal(cts_volume_create(&v, (int64_t[]){3, 4, 5}, (double[]){1.5, 0.75, 2}, type ? CTS_VOXEL_F32 : CTS_VOXEL_I16),
-                         CTS_OK);
+        assert_int_equal(
+            cts_volume_create(&v, (int64_t[]){3, 4, 5}, (double[]){1.5, 0.75, 2}, type ? CTS_VOXEL_F32 : CTS_VOXEL_I16),
+            CTS_OK);
         for (int i = 0; i < 60; i++)
             if (type)
                 ((float *)v->voxels)[i] = (float)i * 1.25f - 30;

@@ -75,11 +75,11 @@ static void headers(void **state)
     cts_nifti_spec s;
 
     (void)state;
-#define BAD(change, rc, says)                                                                                                  \
-    do {                                                                                                                       \
-        s = good;                                                                                                              \
-        change;                                                                                                                \
-        expect(&s, rc, says);                                                                                                  \
+#define BAD(change, rc, says)                                                                                          \
+    do {                                                                                                               \
+        s = good;                                                                                                      \
+        change;                                                                                                        \
+        expect(&s, rc, says);                                                                                          \
     } while (0)
     BAD(s.dim[0] = 2, CTS_E_INPUT, "dim[0] is 2");
     BAD(s.dim[0] = 0, CTS_E_INPUT, "dim[0] is 0");
@@ -193,7 +193,8 @@ static void gzip_members(void **state)
     static const double values[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     cts_nifti_spec s = cts_nifti_spec_make(2, 2, 2);
     size_t n, a, b, base;
-    uint8_t *p = cts_nifti_bytes(&s, values, 8, &n), *g = cts_gzip_stored(p, 100, &a), *second = cts_gzip_stored(p + 100, n - 100, &b);
+    uint8_t *p = cts_nifti_bytes(&s, values, 8, &n), *g = cts_gzip_stored(p, 100, &a),
+            *second = cts_gzip_stored(p + 100, n - 100, &b);
     cts_volume *v = NULL;
 
     (void)state;
@@ -235,7 +236,8 @@ static void zeros_gz(const uint8_t *head, size_t n, size_t zeros)
     cts_writer_destroy(w);
 }
 
-/* A header that promises little before much, one that promises much before little, and one that is honest but too big. */
+/* A header that promises little before much, one that promises much before little, and one that is honest but too
+ * big. */
 static void gzip_bombs(void **state)
 {
     cts_nifti_spec s = cts_nifti_spec_make(2, 2, 2);
@@ -400,10 +402,14 @@ static void damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(headers, setup, teardown),      cmocka_unit_test_setup_teardown(voxels, setup, teardown),
-        cmocka_unit_test_setup_teardown(truncation, setup, teardown),   cmocka_unit_test_setup_teardown(gzip_members, setup, teardown),
-        cmocka_unit_test_setup_teardown(gzip_bombs, setup, teardown),   cmocka_unit_test_setup_teardown(inflate_in_pieces, setup, teardown),
-        cmocka_unit_test(guard_page),                                   cmocka_unit_test_setup_teardown(damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(headers, setup, teardown),
+        cmocka_unit_test_setup_teardown(voxels, setup, teardown),
+        cmocka_unit_test_setup_teardown(truncation, setup, teardown),
+        cmocka_unit_test_setup_teardown(gzip_members, setup, teardown),
+        cmocka_unit_test_setup_teardown(gzip_bombs, setup, teardown),
+        cmocka_unit_test_setup_teardown(inflate_in_pieces, setup, teardown),
+        cmocka_unit_test(guard_page),
+        cmocka_unit_test_setup_teardown(damage, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

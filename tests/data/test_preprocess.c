@@ -39,7 +39,8 @@ static double clip(double x, double lo, double hi)
 }
 
 /* The published steps, one voxel at a time, in double. v is already in the recipe's orientation. */
-static double oracle(const cts_volume *v, const cts_recipe *r, const double mm_zxy[3], const double rescale[2], const int64_t at[3])
+static double oracle(const cts_volume *v, const cts_recipe *r, const double mm_zxy[3], const double rescale[2],
+                     const int64_t at[3])
 {
     static const int voxel_axis[3] = {2, 0, 1};
     int64_t lo[3], hi[3];
@@ -68,7 +69,8 @@ static double oracle(const cts_volume *v, const cts_recipe *r, const double mm_z
             hu = clip(hu, r->first_clip[0], r->first_clip[1]);
         sum += hu * (c & 1 ? w[0] : 1 - w[0]) * (c & 2 ? w[1] : 1 - w[1]) * (c & 4 ? w[2] : 1 - w[2]);
     }
-    return r->out[0] + (clip(sum, r->window[0], r->window[1]) - r->window[0]) / (r->window[1] - r->window[0]) * (r->out[1] - r->out[0]);
+    return r->out[0] + (clip(sum, r->window[0], r->window[1]) - r->window[0]) / (r->window[1] - r->window[0]) *
+                           (r->out[1] - r->out[0]);
 }
 
 static void against_oracle(void **state)
@@ -80,12 +82,19 @@ static void against_oracle(void **state)
     (void)state;
     printf("seed %llu\n", (unsigned long long)seed);
     for (int round = 0; round < 60; round++) {
-        const int64_t dim[3] = {1 + (int64_t)cts_rng_below(&r, 30), 1 + (int64_t)cts_rng_below(&r, 30), 2 + (int64_t)cts_rng_below(&r, 30)};
+        const int64_t dim[3] = {1 + (int64_t)cts_rng_below(&r, 30), 1 + (int64_t)cts_rng_below(&r, 30),
+                                2 + (int64_t)cts_rng_below(&r, 30)};
         const double mm[3] = {cts_rng_range(&r, 0.5, 3), cts_rng_range(&r, 0.5, 3), cts_rng_range(&r, 0.5, 3)};
         const double rescale[2] = {1.5, -100};
         cts_volume *v = noise(dim, mm, round & 1 ? CTS_VOXEL_F32 : CTS_VOXEL_I16, cts_rng_next(&r)), *turned;
-        cts_recipe rec = {.name = "test", .has_first_clip = round & 2, .first_clip = {-900, 900}, .window = {-700, 300}, .out = {-0.5, 2},
-                          .pad = -7, .f64 = round & 4, .hu = CTS_HU_POLICY_CSV};
+        cts_recipe rec = {.name = "test",
+                          .has_first_clip = round & 2,
+                          .first_clip = {-900, 900},
+                          .window = {-700, 300},
+                          .out = {-0.5, 2},
+                          .pad = -7,
+                          .f64 = round & 4,
+                          .hu = CTS_HU_POLICY_CSV};
         cts_preprocess_info info;
         cts_pool *pool = NULL;
         double mm_zxy[3];
@@ -138,7 +147,8 @@ static void fit_and_override(void **state)
     float out[5 * 6 * 7];
 
     (void)state;
-    assert_int_equal(cts_recipe_free(&r, "fit", (double[]){0, 0, 0}, (int64_t[]){5, 6, 7}, (double[]){-1000, 1000}), CTS_OK);
+    assert_int_equal(cts_recipe_free(&r, "fit", (double[]){0, 0, 0}, (int64_t[]){5, 6, 7}, (double[]){-1000, 1000}),
+                     CTS_OK);
     assert_int_equal(cts_preprocess(v, &r, NULL, NULL, NULL, out, &info), CTS_OK);
     assert_true(info.resampled_zxy[0] == 5 && info.resampled_zxy[1] == 6 && info.resampled_zxy[2] == 7);
     assert_string_equal(info.orientation, "flipped i,j");
@@ -159,7 +169,8 @@ static void refused(void **state)
     cts_recipe r, bad;
 
     (void)state;
-    assert_int_equal(cts_recipe_free(&r, "t", (double[]){1, 1, 1}, (int64_t[]){2, 2, 2}, (double[]){-1000, 1000}), CTS_OK);
+    assert_int_equal(cts_recipe_free(&r, "t", (double[]){1, 1, 1}, (int64_t[]){2, 2, 2}, (double[]){-1000, 1000}),
+                     CTS_OK);
     r.hu = CTS_HU_POLICY_CSV;
     assert_int_equal(cts_preprocess(v, &r, (double[]){1, 0, 1}, NULL, NULL, out, NULL), CTS_E_INPUT);
     assert_int_equal(cts_preprocess(v, &r, (double[]){1, 1, NAN}, NULL, NULL, out, NULL), CTS_E_INPUT);
@@ -174,11 +185,11 @@ static void refused(void **state)
     assert_int_equal(cts_preprocess(v, &r, NULL, NULL, NULL, out, NULL), CTS_E_INPUT);
     assert_non_null(strstr(cts_error(), "all 64 voxels are -1000"));
     cts_volume_destroy(v);
-#define BAD(change)                                                                                                            \
-    do {                                                                                                                       \
-        bad = r;                                                                                                               \
-        change;                                                                                                                \
-        assert_int_equal(cts_recipe_check(&bad, "bad"), CTS_E_INPUT);                                                          \
+#define BAD(change)                                                                                                    \
+    do {                                                                                                               \
+        bad = r;                                                                                                       \
+        change;                                                                                                        \
+        assert_int_equal(cts_recipe_check(&bad, "bad"), CTS_E_INPUT);                                                  \
     } while (0)
     BAD(bad.spacing_zxy[1] = -1);
     BAD(bad.spacing_zxy[1] = NAN);
@@ -262,7 +273,9 @@ static cts_volume *chest(double slope, double inter)
 
     assert_int_equal(cts_volume_create(&v, (int64_t[]){30, 30, 30}, (double[]){1, 1, 1}, CTS_VOXEL_I16), CTS_OK);
     for (size_t i = 0; i < 27000; i++) {
-        double hu = i % 6 < 3 ? -1000 + 60 * cts_rng_unit_at(1, i) : i % 6 < 5 ? 80 * cts_rng_unit_at(2, i) : -100 + 900 * cts_rng_unit_at(3, i);
+        double hu = i % 6 < 3   ? -1000 + 60 * cts_rng_unit_at(1, i)
+                    : i % 6 < 5 ? 80 * cts_rng_unit_at(2, i)
+                                : -100 + 900 * cts_rng_unit_at(3, i);
 
         ((int16_t *)v->voxels)[i] = (int16_t)lrint((hu - inter) / slope);
     }
@@ -277,11 +290,11 @@ static void hu_verdicts(void **state)
         cts_hu_map want;
         bool plausible;
     } cases[] = {
-        {1, 0, {1, 0}, {1, -1024}, CTS_HU_HEADER, true},         /* HU already, the CSV would apply it again */
+        {1, 0, {1, 0}, {1, -1024}, CTS_HU_HEADER, true}, /* HU already, the CSV would apply it again */
         {1, 0, {1, 0}, {1, -8192}, CTS_HU_HEADER, true},
         {1, -1024, {1, 0}, {1, -1024}, CTS_HU_HEADER_CSV, true}, /* stored values, the map only in the CSV */
         {1, -1024, {1, -1024}, {1, 0}, CTS_HU_HEADER, true},
-        {1, 0, {1, -1024}, {1, -1024}, CTS_HU_RAW, true},        /* HU already, the header has the map too */
+        {1, 0, {1, -1024}, {1, -1024}, CTS_HU_RAW, true},           /* HU already, the header has the map too */
         {0.5, -3000, {1, 0}, {1, -1024}, CTS_HU_HEADER_CSV, false}, /* nothing fits: as published, with a warning */
     };
 

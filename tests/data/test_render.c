@@ -28,7 +28,9 @@ static cts_volume *ramp(int direction)
     for (int64_t k = 0; k < 20; k++)
         for (int64_t j = 0; j < 30; j++)
             for (int64_t i = 0; i < 40; i++) /* stored as RAS */
-                ((int16_t *)v->voxels)[at++] = (int16_t)(direction == 0 ? 1000 - 25 * i : direction == 1 ? 1000 - 33 * j : 50 * k);
+                ((int16_t *)v->voxels)[at++] = (int16_t)(direction == 0   ? 1000 - 25 * i
+                                                         : direction == 1 ? 1000 - 33 * j
+                                                                          : 50 * k);
     return v;
 }
 

@@ -88,7 +88,7 @@ static size_t dtype_bytes(const char *d)
     static const struct {
         const char *name;
         size_t bytes;
-    } known[] = {{"F64", 8}, {"F32", 4},  {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4},  {"I16", 2},
+    } known[] = {{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4}, {"I16", 2},
                  {"I8", 1},  {"U64", 8}, {"U32", 4}, {"U16", 2},  {"U8", 1},  {"BOOL", 1}};
 
     for (size_t i = 0; i < CTS_COUNT(known); i++)
@@ -97,7 +97,8 @@ static size_t dtype_bytes(const char *d)
     return 0;
 }
 
-static int read_tensor(cts_golden_tensor *t, const char *name, const json_t *j, const uint8_t *data, size_t n_data, const char *path)
+static int read_tensor(cts_golden_tensor *t, const char *name, const json_t *j, const uint8_t *data, size_t n_data,
+                       const char *path)
 {
     const char *dtype = json_string_value(json_object_get(j, "dtype"));
     const json_t *shape = json_object_get(j, "shape"), *range = json_object_get(j, "data_offsets");
@@ -113,9 +114,12 @@ static int read_tensor(cts_golden_tensor *t, const char *name, const json_t *j, 
         if (t->shape[a] < 0 || !cts_mul_size(&t->count, t->count, (size_t)t->shape[a]))
             return cts_fail(CTS_E_FORMAT, "%s: shape of tensor %s does not fit", path, name);
     }
-    if (!cts_mul_size(&bytes, bytes, t->count) || from < 0 || to < from || (size_t)to > n_data || (size_t)(to - from) != bytes)
-        return cts_fail(CTS_E_FORMAT, "%s: data_offsets of tensor %s are %lld to %lld, the file holds %zu bytes and its shape needs %zu",
-                        path, name, (long long)from, (long long)to, n_data, bytes);
+    if (!cts_mul_size(&bytes, bytes, t->count) || from < 0 || to < from || (size_t)to > n_data ||
+        (size_t)(to - from) != bytes)
+        return cts_fail(
+            CTS_E_FORMAT,
+            "%s: data_offsets of tensor %s are %lld to %lld, the file holds %zu bytes and its shape needs %zu", path,
+            name, (long long)from, (long long)to, n_data, bytes);
     snprintf(t->dtype, sizeof t->dtype, "%s", dtype);
     t->data = data + from;
     return (t->name = cts_strdup(name)) ? CTS_OK : cts_fail(CTS_E_NOMEM, "%s: out of memory", path);
@@ -138,7 +142,8 @@ int cts_golden_open_path(cts_golden **out, const char *path)
     b = cts_bytes_of(g->map.p, g->map.n);
     n = cts_bytes_u64(&b);
     if (n > cts_bytes_left(&b) || !(text = cts_bytes_take(&b, (size_t)n))) {
-        rc = cts_fail(CTS_E_FORMAT, "%s: header length is %llu, the file holds %zu bytes", path, (unsigned long long)n, g->map.n);
+        rc = cts_fail(CTS_E_FORMAT, "%s: header length is %llu, the file holds %zu bytes", path, (unsigned long long)n,
+                      g->map.n);
         goto out;
     }
     if ((rc = cts_json_parse(&g->header, (const char *)text, (size_t)n, path)))
@@ -150,7 +155,8 @@ int cts_golden_open_path(cts_golden **out, const char *path)
     }
     if (strstr(g->file, ".safetensors"))
         *strstr(g->file, ".safetensors") = '\0';
-    json_object_foreach(g->header, name, value) {
+    json_object_foreach(g->header, name, value)
+    {
         if (!strcmp(name, "__metadata__"))
             continue;
         if ((rc = read_tensor(&g->tensors[g->n++], name, value, g->map.p + b.at, g->map.n - b.at, path)))
@@ -262,11 +268,11 @@ static const cts_golden_tensor *lookup(const cts_golden *g, const char *name)
     return NULL;
 }
 
-#define FORMAT_NAME(name)                                                                                                      \
-    char name[512];                                                                                                            \
-    va_list ap;                                                                                                                \
-    va_start(ap, fmt);                                                                                                         \
-    vsnprintf(name, sizeof name, fmt, ap);                                                                                     \
+#define FORMAT_NAME(name)                                                                                              \
+    char name[512];                                                                                                    \
+    va_list ap;                                                                                                        \
+    va_start(ap, fmt);                                                                                                 \
+    vsnprintf(name, sizeof name, fmt, ap);                                                                             \
     va_end(ap)
 
 static const cts_golden_tensor *need_tensor(const cts_golden *g, const char *name)
@@ -437,9 +443,9 @@ bool cts_golden_tolerance(const char *file, const char *name, double row[4])
     return true;
 }
 
-/* mean, population deviation, min, max, norm, order checksum of all elements against T.stat. limit bounds the rms error, which
- * also bounds the errors of mean and deviation, and times sqrt(n) that of the norm; the checksum's weights are random, so its
- * error grows with sqrt(n) as well, with room for chance. */
+/* mean, population deviation, min, max, norm, order checksum of all elements against T.stat. limit bounds the rms
+ * error, which also bounds the errors of mean and deviation, and times sqrt(n) that of the norm; the checksum's
+ * weights are random, so its error grows with sqrt(n) as well, with room for chance. */
 static bool stat_near(const cts_golden *g, const char *name, const float *got, size_t n, double limit)
 {
     static const char *const what[6] = {"mean", "deviation", "min", "max", "norm", "checksum"};
@@ -462,20 +468,24 @@ static bool stat_near(const cts_golden *g, const char *name, const float *got, s
     have[4] = sqrt(q + s * have[0]);
     have[5] = c;
     for (size_t k = 0; k < t->count && k < 6; k++) {
-        double want = element(t, k), room = (k < 4 ? 2 * limit : k == 4 ? 2 * limit * root : 8 * limit * root) + 1e-9 * fabs(want);
+        double want = element(t, k), room = (k < 4    ? 2 * limit
+                                             : k == 4 ? 2 * limit * root
+                                                      : 8 * limit * root) +
+                                            1e-9 * fabs(want);
 
         if (k == 2 || k == 3)
             continue; /* single elements: the samples speak for them */
         if (!(fabs(have[k] - want) <= room)) {
-            fprintf(stderr, "golden: %s %s: %s of all elements %.9g, expected %.9g, limit %.3g\n", g->file, name, what[k], have[k], want,
-                    room);
+            fprintf(stderr, "golden: %s %s: %s of all elements %.9g, expected %.9g, limit %.3g\n", g->file, name,
+                    what[k], have[k], want, room);
             near = false;
         }
     }
     return near;
 }
 
-bool cts_golden_near(const cts_golden *g, const char *name, const float *got, size_t n, double relative, double absolute)
+bool cts_golden_near(const cts_golden *g, const char *name, const float *got, size_t n, double relative,
+                     double absolute)
 {
     const cts_golden_tensor *t = lookup(g, name), *idx = part(g, name, ".idx"), *val = part(g, name, ".val");
     int64_t shape[8];
@@ -514,7 +524,8 @@ bool cts_golden_near(const cts_golden *g, const char *name, const float *got, si
         fail_msg("golden: tolerances.json has no row for %s %s", g->file, name);
     near = err <= limit;
     if (!near)
-        fprintf(stderr, "golden: %s %s: rms error %.3g, limit %.3g, rms of golden %.3g, largest error %.3g at flat index %zu\n", g->file,
-                name, err, limit, ref, worst, at);
+        fprintf(stderr,
+                "golden: %s %s: rms error %.3g, limit %.3g, rms of golden %.3g, largest error %.3g at flat index %zu\n",
+                g->file, name, err, limit, ref, worst, at);
     return !t ? stat_near(g, name, got, n, limit) && near : near;
 }

@@ -1,9 +1,10 @@
-/* Expected values from independent implementations: safetensors files, their metadata and tolerances, and the formula numbers.
+/* Expected values from independent implementations: safetensors files, their metadata and tolerances, and the formula
+ * numbers.
  *
- * The folder is the environment's CTS_GOLDEN_DIR, or tests/golden of the project. A file that is missing FAILS the test when
- * CTS_GOLDEN_DIR is set; otherwise the test is skipped with a printed line. The functions named _need_ end the running cmocka
- * test when they cannot deliver; their results never are NULL. Everything else about a set (shapes, names, seeds, depths,
- * tolerances) is read from its files. Not for concurrent use.
+ * The folder is the environment's CTS_GOLDEN_DIR, or tests/golden of the project. A file that is missing FAILS the
+ * test when CTS_GOLDEN_DIR is set; otherwise the test is skipped with a printed line. The functions named _need_ end
+ * the running cmocka test when they cannot deliver; their results never are NULL. Everything else about a set
+ * (shapes, names, seeds, depths, tolerances) is read from its files. Not for concurrent use.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_TESTS_SUPPORT_GOLDEN_H
 #define CTS_TESTS_SUPPORT_GOLDEN_H
@@ -51,7 +52,8 @@ json_t *cts_golden_need_meta_json(const cts_golden *g, const char *key); /* json
 int cts_golden_need_meta_ints(const cts_golden *g, const char *key, int64_t *out, int max);
 uint64_t cts_golden_seed(const cts_golden *g); /* set_seed */
 
-/* Tensors by printf-style name. has: in full or sampled. The arrays are malloc'd, row-major, and converted from any dtype. */
+/* Tensors by printf-style name. has: in full or sampled. The arrays are malloc'd, row-major, and converted from any
+ * dtype. */
 const cts_golden_tensor *cts_golden_find(const cts_golden *g, const char *fmt, ...) CTS_PRINTF(2, 3);
 const cts_golden_tensor *cts_golden_need_tensor(const cts_golden *g, const char *fmt, ...) CTS_PRINTF(2, 3);
 bool cts_golden_has(const cts_golden *g, const char *fmt, ...) CTS_PRINTF(2, 3);
@@ -67,12 +69,14 @@ double cts_golden_rms_diff(const float *a, const float *b, size_t n);
 
 /* How far `got` (all n elements, row-major) may be from tensor `name`, in full or sampled:
  *   rms(got - golden) <= relative * rms(golden) + absolute                     when relative >= 0
- *   rms(got - golden) <= 8 * rms deviation + 1e-6 * rms(golden) + absolute     when relative < 0, deviation from tolerances.json
- * A sampled tensor is compared at T.idx, and mean, deviation, norm and order checksum of all elements with T.stat.
- * On a miss, a line with the error, the limit and the worst place goes to stderr and false comes back: use
+ *   rms(got - golden) <= 8 * rms deviation + 1e-6 * rms(golden) + absolute     when relative < 0, deviation from
+ * tolerances.json A sampled tensor is compared at T.idx, and mean, deviation, norm and order checksum of all elements
+ * with T.stat. On a miss, a line with the error, the limit and the worst place goes to stderr and false comes back: use
  * assert_true(cts_golden_near(...)). A wrong count or a name that is not in the file fails the test. */
-bool cts_golden_near(const cts_golden *g, const char *name, const float *got, size_t n, double relative, double absolute);
-/* The row of tolerances.json (file = "dcformer_mini", no suffix): max deviation, its rms, max, rms; false when absent. */
+bool cts_golden_near(const cts_golden *g, const char *name, const float *got, size_t n, double relative,
+                     double absolute);
+/* The row of tolerances.json (file = "dcformer_mini", no suffix): max deviation, its rms, max, rms; false when
+ * absent. */
 bool cts_golden_tolerance(const char *file, const char *name, double row[4]);
 
 /* ---- formula numbers: computed from a name, not stored ---- */
@@ -88,7 +92,8 @@ void cts_formula_fill(float *out, size_t n, uint64_t set_seed, const char *name,
 void cts_formula_rule(double *shift, double *scale, const char *name, const int64_t *shape, int n_dims);
 void cts_formula_weight(float *out, uint64_t set_seed, const char *name, const int64_t *shape, int n_dims);
 /* Volume V(name) of shape (b, z, x, y): base + gain * v; CT-Scroll's has another v. */
-void cts_formula_volume(float *out, uint64_t set_seed, const char *name, const int64_t shape[4], double base, double gain);
+void cts_formula_volume(float *out, uint64_t set_seed, const char *name, const int64_t shape[4], double base,
+                        double gain);
 void cts_formula_scroll_volume(float *out, uint64_t set_seed, const char *name, const int64_t shape[4]);
 
 #endif

@@ -55,8 +55,8 @@ void cts_formula_rule(double *shift, double *scale, const char *name, const int6
         const char *tail;
         double shift, scale;
     } rules[] = {
-        {"num_batches_tracked", 0, 0}, {"initted", 1, 0},        {"temperature", 1, 0}, {"cluster_size", 1, 0.5},
-        {"_codebook.embed", 0, -1},    {"running_mean", 0, 0.1}, {"running_var", 1, 0.5}, {"gamma", 0.5, 0.1},
+        {"num_batches_tracked", 0, 0},  {"initted", 1, 0},        {"temperature", 1, 0},   {"cluster_size", 1, 0.5},
+        {"_codebook.embed", 0, -1},     {"running_mean", 0, 0.1}, {"running_var", 1, 0.5}, {"gamma", 0.5, 0.1},
         {"_embeddings.weight", 0, 0.5}, {"bias", 0, 0.1},
     };
     double fan = 1;
@@ -77,7 +77,8 @@ void cts_formula_rule(double *shift, double *scale, const char *name, const int6
     if (fan < 1)
         fan = 1;
     *shift = 0;
-    *scale = ends(name, ".c1.0.weight") || ends(name, ".c2.0.weight") || ends(name, ".c3.0.weight") ? sqrt(1 / fan) : sqrt(3 / fan);
+    *scale = ends(name, ".c1.0.weight") || ends(name, ".c2.0.weight") || ends(name, ".c3.0.weight") ? sqrt(1 / fan)
+                                                                                                    : sqrt(3 / fan);
 }
 
 /* "….c2.1.weight" is the tensor "….norm.1.weight" of the same block. */
@@ -122,10 +123,12 @@ static uint64_t seed_of(uint64_t set_seed, const char *name, const char *tail)
     return cts_formula_seed(set_seed, buf);
 }
 
-static void volume(float *out, uint64_t set_seed, const char *name, const int64_t shape[4], double base, double gain, bool scroll)
+static void volume(float *out, uint64_t set_seed, const char *name, const int64_t shape[4], double base, double gain,
+                   bool scroll)
 {
     static const int64_t big[3] = {40, 56, 72}, mid[3] = {8, 16, 12};
-    uint64_t s_big = seed_of(set_seed, name, ".big"), s_mid = seed_of(set_seed, name, ".mid"), s = cts_formula_seed(set_seed, name);
+    uint64_t s_big = seed_of(set_seed, name, ".big"), s_mid = seed_of(set_seed, name, ".mid"),
+             s = cts_formula_seed(set_seed, name);
     uint64_t s_slice = seed_of(set_seed, name, ".slice");
     size_t at = 0;
 
@@ -134,10 +137,13 @@ static void volume(float *out, uint64_t set_seed, const char *name, const int64_
             for (int64_t x = 0; x < shape[2]; x++)
                 for (int64_t y = 0; y < shape[3]; y++, at++) {
                     int64_t ib = ((b * cells(shape[1], big[0]) + z / big[0]) * cells(shape[2], big[1]) + x / big[1]) *
-                                     cells(shape[3], big[2]) + y / big[2];
+                                     cells(shape[3], big[2]) +
+                                 y / big[2];
                     int64_t im = ((b * cells(shape[1], mid[0]) + z / mid[0]) * cells(shape[2], mid[1]) + x / mid[1]) *
-                                     cells(shape[3], mid[2]) + y / mid[2];
-                    volatile double v1 = 0.5 * cts_formula_x(s_big, (uint64_t)ib), v2 = 0.3 * cts_formula_x(s_mid, (uint64_t)im);
+                                     cells(shape[3], mid[2]) +
+                                 y / mid[2];
+                    volatile double v1 = 0.5 * cts_formula_x(s_big, (uint64_t)ib),
+                                    v2 = 0.3 * cts_formula_x(s_mid, (uint64_t)im);
                     volatile double v3 = 0.2 * cts_formula_x(s, at);
                     double v = v1 + v2 + v3;
 
@@ -150,7 +156,8 @@ static void volume(float *out, uint64_t set_seed, const char *name, const int64_
                 }
 }
 
-void cts_formula_volume(float *out, uint64_t set_seed, const char *name, const int64_t shape[4], double base, double gain)
+void cts_formula_volume(float *out, uint64_t set_seed, const char *name, const int64_t shape[4], double base,
+                        double gain)
 {
     volume(out, set_seed, name, shape, base, gain, false);
 }

@@ -23,10 +23,10 @@ static void put(uint8_t *at, const void *value, size_t width, bool big)
         at[i] = v[big ? width - 1 - i : i];
 }
 
-#define PUT(T, at, value)                                                                                                      \
-    do {                                                                                                                       \
-        T put_v = (T)(value);                                                                                                  \
-        put((at), &put_v, sizeof put_v, s->big_endian);                                                                        \
+#define PUT(T, at, value)                                                                                              \
+    do {                                                                                                               \
+        T put_v = (T)(value);                                                                                          \
+        put((at), &put_v, sizeof put_v, s->big_endian);                                                                \
     } while (0)
 
 static void header1(uint8_t *h, const cts_nifti_spec *s, double offset)
@@ -96,7 +96,8 @@ static size_t width_of(int datatype)
 uint8_t *cts_nifti_bytes(const cts_nifti_spec *s, const double *values, size_t count, size_t *n)
 {
     size_t start = s->version == 1 ? 352 : 544, width = width_of(s->datatype);
-    size_t offset = s->offset > 0 && s->offset < 1e6 ? (size_t)s->offset : start, from = offset < start ? start : offset;
+    size_t offset = s->offset > 0 && s->offset < 1e6 ? (size_t)s->offset : start,
+           from = offset < start ? start : offset;
     uint8_t *h = calloc(1, from + count * width + 1), *p = h + from;
 
     if (!h)

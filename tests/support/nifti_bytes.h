@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 typedef struct {
-    int version;     /* 1 or 2 */
+    int version; /* 1 or 2 */
     bool big_endian;
-    int64_t dim[8];  /* dim[0] axes */
-    int datatype;    /* NIfTI code */
+    int64_t dim[8];                         /* dim[0] axes */
+    int datatype;                           /* NIfTI code */
     double pixdim[8], slope, inter, offset; /* offset 0 = right behind header and extension flag */
     int qform, sform, units;
     double quatern[3], qoffset[3], srow[3][4];

@@ -1,8 +1,8 @@
 /* The inner loops of preprocess.c, included once with REAL float and once with REAL double. Parameters: REAL, NAME(x).
  *
- * One output slice comes from two source slices, which are turned into HU once each and kept. Per output column y, one row along x is
- * interpolated in y and z over contiguous memory, then gathered along x; sixteen such rows are transposed into the tensor,
- * whose fastest axis is y, so that every cache line of it is written once.
+ * One output slice comes from two source slices, which are turned into HU once each and kept. Per output column y,
+ * one row along x is interpolated in y and z over contiguous memory, then gathered along x; sixteen such rows are
+ * transposed into the tensor, whose fastest axis is y, so that every cache line of it is written once.
  * SPDX-License-Identifier: MIT */
 
 /* HU of source slice k, only the rows and columns that the content needs. */
@@ -35,11 +35,13 @@ static void NAME(read_slice)(REAL *plane, const job *t, int64_t k)
 }
 
 /* Rows y0 .. y0 + n - 1 of the content of one slice into tile [n][width], windowed. */
-static void NAME(fill_tile)(float *tile, REAL *row, REAL *const plane[2], const job *t, int64_t z, int64_t y0, int64_t n, float range[2])
+static void NAME(fill_tile)(float *tile, REAL *row, REAL *const plane[2], const job *t, int64_t z, int64_t y0,
+                            int64_t n, float range[2])
 {
     const axis_plan *x = &t->axis[1], *y = &t->axis[2];
     const int64_t width = x->n, source = x->src_hi - x->src_lo;
-    const REAL wz = (REAL)t->axis[0].w[z], lo = (REAL)t->window[0], hi = (REAL)t->window[1], scale = (REAL)t->scale, out0 = (REAL)t->out[0];
+    const REAL wz = (REAL)t->axis[0].w[z], lo = (REAL)t->window[0], hi = (REAL)t->window[1], scale = (REAL)t->scale,
+               out0 = (REAL)t->out[0];
     const float least = t->out[0] < t->out[1] ? (float)t->out[0] : (float)t->out[1];
     const float most = t->out[0] < t->out[1] ? (float)t->out[1] : (float)t->out[0];
     float min = range[0], max = range[1];
