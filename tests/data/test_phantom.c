@@ -221,7 +221,7 @@ typedef struct {
 
 static core core_of(uint64_t seed, int f)
 {
-    cts_phantom_spec spec = {.seed = seed, .dim = {180, 140, 150}, .labels_given = true, .noise_hu = -1};
+    cts_phantom_spec spec = {.seed = seed, .dim = {150, 116, 124}, .labels_given = true, .noise_hu = -1};
     cts_phantom *p, *q;
     cts_volume *mask = NULL, *a, *b;
     const int16_t *x, *y;
@@ -260,7 +260,7 @@ static core core_of(uint64_t seed, int f)
 
 static void densities(void **state)
 {
-    /* finding, what the mean of the core must be; 2 mm voxels leave partial volume in what is thin */
+    /* finding, what the mean of the core must be; 2.4 mm voxels leave partial volume in what is thin */
     static const struct {
         int f;
         double lo, hi;
