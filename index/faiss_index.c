@@ -61,8 +61,8 @@ static int check_factory(const char *factory, const cts_store_rows *rows)
         return cts_fail(CTS_E_INPUT, "index type '%s': there are no vectors to build it from", factory);
     /* FAISS allocates lists and links before it notices that they make no sense. */
     if (number_after(factory, "IVF") > rows->n)
-        return cts_fail(CTS_E_INPUT, "index type '%s': %llu lists from %zu vectors, allowed at most one list a vector", factory,
-                        (unsigned long long)number_after(factory, "IVF"), rows->n);
+        return cts_fail(CTS_E_INPUT, "index type '%s': %llu lists from %zu vectors, allowed at most one list a vector",
+                        factory, (unsigned long long)number_after(factory, "IVF"), rows->n);
     if (number_after(factory, "HNSW") > LINKS_MAX || number_after(factory, "NSG") > LINKS_MAX)
         return cts_fail(CTS_E_INPUT, "index type '%s': a graph may have at most %d links a vector", factory, LINKS_MAX);
     if (rows->n > INT32_MAX)
@@ -128,7 +128,8 @@ int cts_ann_save(cts_ann *a, cts_store *st, cts_space space)
         goto out;
     total = sizeof(head) + ids_bytes + n;
     if (!(blob = malloc(total))) {
-        rc = cts_fail(CTS_E_NOMEM, "%s: out of memory for the approximate index (%zu bytes)", cts_store_path(st), total);
+        rc =
+            cts_fail(CTS_E_NOMEM, "%s: out of memory for the approximate index (%zu bytes)", cts_store_path(st), total);
         goto out;
     }
     memcpy(blob, head, sizeof(head));
@@ -158,9 +159,10 @@ int cts_ann_load(cts_ann **out, cts_store *st, cts_space space)
     rc = CTS_E_FORMAT;
     if (n >= sizeof(head))
         memcpy(head, blob, sizeof(head));
-    if (n < sizeof(head) || head[0] != MAGIC || head[1] != a->info.n || head[1] < 1 || head[1] > (n - at) / sizeof(*a->ids)) {
-        cts_fail(rc, "%s: the approximate index of %zu bytes does not hold the %llu vectors it should", cts_store_path(st), n,
-                 (unsigned long long)a->info.n);
+    if (n < sizeof(head) || head[0] != MAGIC || head[1] != a->info.n || head[1] < 1 ||
+        head[1] > (n - at) / sizeof(*a->ids)) {
+        cts_fail(rc, "%s: the approximate index of %zu bytes does not hold the %llu vectors it should",
+                 cts_store_path(st), n, (unsigned long long)a->info.n);
         goto out;
     }
     if (!(a->ids = malloc(head[1] * sizeof(*a->ids)))) {
@@ -174,7 +176,8 @@ int cts_ann_load(cts_ann **out, cts_store *st, cts_space space)
     a->dim = cts_store_info(st)->dim;
     if (cts_faiss_count(a->faiss) != head[1] || cts_faiss_dim(a->faiss) != a->dim) {
         rc = cts_fail(CTS_E_FORMAT, "%s: the approximate index has %zu vectors of %zu numbers, expected %llu of %zu",
-                      cts_store_path(st), cts_faiss_count(a->faiss), cts_faiss_dim(a->faiss), (unsigned long long)head[1], a->dim);
+                      cts_store_path(st), cts_faiss_count(a->faiss), cts_faiss_dim(a->faiss),
+                      (unsigned long long)head[1], a->dim);
         goto out;
     }
     if ((rc = cts_faiss_set_effort(a->faiss, a->info.effort, &a->info.effort)) != CTS_OK)

@@ -1,7 +1,9 @@
-/* An approximate index: FAISS over the vectors of one picture of a space, and the ids of its rows. Kept in the store as one blob.
+/* An approximate index: FAISS over the vectors of one picture of a space, and the ids of its rows. Kept in the store
+ * as one blob.
  *
- * It never changes after it was built. An id stands for one vector for ever, so a build stays true while the store moves on: ids
- * that were removed since are dropped from its answers, ids beyond max_id are searched exactly beside it (index/index_search.c).
+ * It never changes after it was built. An id stands for one vector for ever, so a build stays true while the store
+ * moves on: ids that were removed since are dropped from its answers, ids beyond max_id are searched exactly beside
+ * it (index/index_search.c).
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_INDEX_FAISS_INDEX_H
 #define CTS_INDEX_FAISS_INDEX_H

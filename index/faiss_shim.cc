@@ -33,7 +33,8 @@ struct cts_faiss {
 namespace
 {
 
-// FAISS says "Error in <C++ signature> at <file:line>: Error: '<condition>' failed: <reason>"; people need the last part.
+// FAISS says "Error in <C++ signature> at <file:line>: Error: '<condition>' failed: <reason>"; people need the last
+// part.
 std::string reason(const char *what)
 {
     std::string s = what;
@@ -71,8 +72,9 @@ faiss::Index *core(faiss::Index *index)
     }
 }
 
-// FAISS prints a warning when a centroid has fewer than 39 training points; the measured recall tells more, and a library prints
-// nothing. Polysemous codes cost 50 s of training for 20,000 x 128 and serve a search mode that is not used here.
+// FAISS prints a warning when a centroid has fewer than 39 training points; the measured recall tells more, and a
+// library prints nothing. Polysemous codes cost 50 s of training for 20,000 x 128 and serve a search mode that is not
+// used here.
 void quieten(faiss::Index *index)
 {
     faiss::Index *c = core(index);
@@ -176,7 +178,8 @@ int cts_faiss_add(cts_faiss *f, size_t n, const float *rows, int n_threads)
     });
 }
 
-int cts_faiss_search(const cts_faiss *f, size_t n, const float *queries, size_t k, float *scores, int64_t *rows, int n_threads)
+int cts_faiss_search(const cts_faiss *f, size_t n, const float *queries, size_t k, float *scores, int64_t *rows,
+                     int n_threads)
 {
     return guarded(CTS_E_INPUT, "searching", [&] {
         const faiss::Index *index = f->index.get();

@@ -1,5 +1,6 @@
-/* Exact search. Threads take contiguous ranges of rows and keep a heap of the k best a query; the heaps are joined in the order
- * of the threads. The order of hits is total (score, then row), so that the result does not depend on the split.
+/* Exact search. Threads take contiguous ranges of rows and keep a heap of the k best a query; the heaps are joined in
+ * the order of the threads. The order of hits is total (score, then row), so that the result does not depend on the
+ * split.
  * SPDX-License-Identifier: MIT */
 #include "index/flat.h"
 
@@ -93,13 +94,15 @@ typedef struct {
 /* Rows [from, from + n), n <= 64, from % 64 == 0, with bits of the allowed ones. */
 static void scan_tile(const scan *s, heap *heaps, float *scores, size_t from, size_t n, uint64_t bits)
 {
-    s->kernels->scores(scores, ROW_TILE, s->base->rows + from * s->base->dim, n, s->queries, s->n_queries, s->base->dim);
+    s->kernels->scores(scores, ROW_TILE, s->base->rows + from * s->base->dim, n, s->queries, s->n_queries,
+                       s->base->dim);
     for (size_t q = 0; q < s->n_queries; q++) {
         heap *h = &heaps[q];
         const float *line = scores + q * ROW_TILE;
 
         for (size_t r = 0; r < n; r++)
-            if ((bits >> r & 1) && (h->n < h->k || line[r] > h->hits[0].score)) /* rows ascend: a tie with the root loses */
+            if ((bits >> r & 1) &&
+                (h->n < h->k || line[r] > h->hits[0].score)) /* rows ascend: a tie with the root loses */
                 heap_push(h, line[r], (int64_t)(from + r));
     }
 }
@@ -126,7 +129,7 @@ int cts_flat_search(const cts_flat_base *base, const float *queries, size_t n_qu
                     cts_pool *pool)
 {
     size_t nth = (size_t)cts_pool_size(pool), tile = QUERY_TILE;
-    scan s = {.base = base, .kernels = flat_pick_kernels(), .k = k};
+    scan s = {.base = base, .kernels = cts_flat_pick_kernels(), .k = k};
     cts_flat_hit *room = NULL;
     int rc = CTS_OK;
 
@@ -171,7 +174,8 @@ out:
     return rc;
 }
 
-int cts_flat_search_plain(const cts_flat_base *base, const float *queries, size_t n_queries, size_t k, cts_flat_hit *hits)
+int cts_flat_search_plain(const cts_flat_base *base, const float *queries, size_t n_queries, size_t k,
+                          cts_flat_hit *hits)
 {
     CTS_ASSERT(k >= 1 && base->dim >= 1, "k %zu, dim %zu", k, base->dim);
     for (size_t q = 0; q < n_queries; q++) {
@@ -193,10 +197,10 @@ int cts_flat_search_plain(const cts_flat_base *base, const float *queries, size_
 
 float cts_flat_dot(const float *a, const float *b, size_t dim)
 {
-    return flat_pick_kernels()->dot(a, b, dim);
+    return cts_flat_pick_kernels()->dot(a, b, dim);
 }
 
 const char *cts_flat_isa(void)
 {
-    return flat_pick_kernels()->name;
+    return cts_flat_pick_kernels()->name;
 }

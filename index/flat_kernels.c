@@ -38,7 +38,7 @@ static bool disabled(const char *list, const char *feature)
     return false;
 }
 
-const flat_kernels *flat_pick_kernels(void)
+const flat_kernels *cts_flat_pick_kernels(void)
 {
     static const flat_kernels generic = {"generic", scores_generic, dot_generic};
 #if defined(__x86_64__)

@@ -43,8 +43,8 @@ void cts_index_close(cts_index *ix)
     if (!ix)
         return;
     for (int s = 0; s < CTS_SPACES; s++) {
-        index_picture_release(ix, ix->picture[s]);
-        index_ann_release(ix, ix->ann[s]);
+        cts_index_picture_release(ix, ix->picture[s]);
+        cts_index_ann_release(ix, ix->ann[s]);
     }
     pthread_mutex_destroy(&ix->lock);
     cts_store_close(ix->store);
@@ -61,7 +61,8 @@ const char *cts_index_path(const cts_index *ix)
     return cts_store_path(ix->store);
 }
 
-int cts_index_check(const cts_index *ix, const char *model_digest, const char *tokenizer_digest, const char *recipe_digest)
+int cts_index_check(const cts_index *ix, const char *model_digest, const char *tokenizer_digest,
+                    const char *recipe_digest)
 {
     const cts_index_info *info = cts_store_info(ix->store);
     const char *have[3] = {info->model_digest, info->tokenizer_digest, info->recipe_digest};
@@ -70,7 +71,8 @@ int cts_index_check(const cts_index *ix, const char *model_digest, const char *t
 
     for (int i = 0; i < 3; i++)
         if (want[i] && strcmp(want[i], have[i]) != 0)
-            return cts_fail(CTS_E_MISMATCH, "%s: the index was made with another %s: it has digest %.12s, the one given is %.12s%s%s",
+            return cts_fail(CTS_E_MISMATCH,
+                            "%s: the index was made with another %s: it has digest %.12s, the one given is %.12s%s%s",
                             cts_index_path(ix), names[i], *have[i] ? have[i] : "(none)", *want[i] ? want[i] : "(none)",
                             *info->model ? "; the index names its model " : "", info->model);
     return CTS_OK;
@@ -138,7 +140,8 @@ int cts_index_verify(cts_index *ix, cts_store_report *out)
     return cts_store_verify(ix->store, out);
 }
 
-/* ---- caches -------------------------------------------------------------------------------------------------------- */
+/* ---- caches
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Both under ix->lock. */
 static void drop_picture(index_picture *p)
@@ -157,21 +160,21 @@ static void drop_ann(index_ann *a)
     }
 }
 
-void index_picture_release(cts_index *ix, index_picture *p)
+void cts_index_picture_release(cts_index *ix, index_picture *p)
 {
     pthread_mutex_lock(&ix->lock);
     drop_picture(p);
     pthread_mutex_unlock(&ix->lock);
 }
 
-void index_ann_release(cts_index *ix, index_ann *a)
+void cts_index_ann_release(cts_index *ix, index_ann *a)
 {
     pthread_mutex_lock(&ix->lock);
     drop_ann(a);
     pthread_mutex_unlock(&ix->lock);
 }
 
-int index_picture_get(cts_index *ix, cts_space space, bool with_vectors, index_picture **out)
+int cts_index_picture_get(cts_index *ix, cts_space space, bool with_vectors, index_picture **out)
 {
     index_picture *p, *fresh = NULL;
     uint64_t generation;
@@ -201,7 +204,7 @@ out:
     return rc;
 }
 
-int index_ann_get(cts_index *ix, cts_space space, index_ann **out, char *note, size_t note_size)
+int cts_index_ann_get(cts_index *ix, cts_space space, index_ann **out, char *note, size_t note_size)
 {
     index_ann *fresh = NULL;
     cts_ann_info info;
@@ -247,7 +250,7 @@ int index_ann_get(cts_index *ix, cts_space space, index_ann **out, char *note, s
     return rc;
 }
 
-size_t index_rows_upto(const cts_store_rows *rows, uint64_t id)
+size_t cts_index_rows_upto(const cts_store_rows *rows, uint64_t id)
 {
     size_t lo = 0, hi = rows->n;
 
@@ -262,9 +265,9 @@ size_t index_rows_upto(const cts_store_rows *rows, uint64_t id)
     return lo;
 }
 
-int64_t index_row_of(const cts_store_rows *rows, uint64_t id)
+int64_t cts_index_row_of(const cts_store_rows *rows, uint64_t id)
 {
-    size_t end = index_rows_upto(rows, id);
+    size_t end = cts_index_rows_upto(rows, id);
 
     return end > 0 && rows->ids[end - 1] == id ? (int64_t)end - 1 : -1;
 }
@@ -284,13 +287,13 @@ int cts_index_stats(cts_index *ix, cts_index_stat *out)
         rc = cts_store_blob_info(ix->store, (cts_space)i, &s.ann[i]);
         if (rc == CTS_E_NOTFOUND)
             continue;
-        if (rc != CTS_OK || (rc = index_picture_get(ix, (cts_space)i, false, &p)) != CTS_OK)
+        if (rc != CTS_OK || (rc = cts_index_picture_get(ix, (cts_space)i, false, &p)) != CTS_OK)
             return rc;
         s.has_ann[i] = true;
-        known = index_rows_upto(&p->rows, s.ann[i].max_id);
+        known = cts_index_rows_upto(&p->rows, s.ann[i].max_id);
         s.added_since[i] = p->rows.n - known;
         s.removed_since[i] = s.ann[i].n > known ? s.ann[i].n - known : 0;
-        index_picture_release(ix, p);
+        cts_index_picture_release(ix, p);
     }
     *out = s;
     return CTS_OK;

@@ -1,13 +1,14 @@
-/* The index: items with image and text vectors, searched by inner product. What the rest of the program uses; index/store.h
- * says how it is kept and has the types of items, records and options.
+/* The index: items with image and text vectors, searched by inner product. What the rest of the program uses;
+ * index/store.h says how it is kept and has the types of items, records and options.
  *
- * Exact search is the default. An approximate index of FAISS can be built for each space and is then used where the query allows
- * it; answers stay exact with respect to what is in the index: removed items never appear, items added after the build always
- * take part, scores are always the exact inner products, and a query with a label filter is searched exactly.
+ * Exact search is the default. An approximate index of FAISS can be built for each space and is then used where the
+ * query allows it; answers stay exact with respect to what is in the index: removed items never appear, items added
+ * after the build always take part, scores are always the exact inner products, and a query with a label filter is
+ * searched exactly.
  *
- * Threads: any number may call any function on one handle, searches run while another thread adds. A pool is the caller's; one
- * pool serves one search at a time. Processes: many readers, one writer. Numbers come out the same for any number of threads.
- * Statuses and limits are those of index/store.h.
+ * Threads: any number may call any function on one handle, searches run while another thread adds. A pool is the
+ * caller's; one pool serves one search at a time. Processes: many readers, one writer. Numbers come out the same for
+ * any number of threads. Statuses and limits are those of index/store.h.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_INDEX_INDEX_H
 #define CTS_INDEX_INDEX_H
@@ -17,7 +18,7 @@
 
 typedef struct cts_index cts_index;
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------------------ */
 
 int cts_index_create(cts_index **out, const char *path, const cts_index_options *options);
 /* max_map_bytes: where growth ends, 0 = CTS_INDEX_MAP_MAX. */
@@ -27,9 +28,10 @@ void cts_index_close(cts_index *ix); /* NULL allowed */
 const cts_index_info *cts_index_describe(const cts_index *ix);
 const char *cts_index_path(const cts_index *ix);
 /* CTS_E_MISMATCH with a sentence that names the part and both digests when one that is given (not NULL) differs. */
-int cts_index_check(const cts_index *ix, const char *model_digest, const char *tokenizer_digest, const char *recipe_digest);
+int cts_index_check(const cts_index *ix, const char *model_digest, const char *tokenizer_digest,
+                    const char *recipe_digest);
 
-/* ---- items -------------------------------------------------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------------------------------------- */
 
 /* One transaction a call: everything or nothing, durable on return. See cts_store_add(). */
 int cts_index_add(cts_index *ix, const cts_index_item *items, size_t n, bool update, uint64_t *ids);
@@ -44,7 +46,7 @@ int cts_index_vector(cts_index *ix, uint64_t id, cts_space space, float *out);
 /* All vectors of a space in id order; end with cts_store_rows_free(). */
 int cts_index_matrix(cts_index *ix, cts_space space, cts_store_rows *out);
 
-/* ---- search ------------------------------------------------------------------------------------------------------- */
+/* ---- search ---------------------------------------------------------------------------------------------- */
 
 typedef enum { CTS_GROUP_NONE, CTS_GROUP_PATIENT, CTS_GROUP_SCAN } cts_index_group;
 
@@ -72,12 +74,12 @@ typedef struct {
     char note[256];  /* "" or why the approximate index was not used, or should be rebuilt: one sentence for the user */
 } cts_index_search_info;
 
-/* hits [n_queries, k], best first, equal scores by smaller id; n_hits [n_queries] <= k. info may be NULL. CTS_E_INPUT for a query
- * that is not a finite unit vector. */
+/* hits [n_queries, k], best first, equal scores by smaller id; n_hits [n_queries] <= k. info may be NULL. CTS_E_INPUT
+ * for a query that is not a finite unit vector. */
 int cts_index_search(cts_index *ix, const cts_index_query *query, cts_index_hit *hits, size_t *n_hits,
                      cts_index_search_info *info);
 
-/* ---- building, checking, counting --------------------------------------------------------------------------------- */
+/* ---- building, checking, counting ------------------------------------------------------------------------ */
 
 typedef struct {
     const char *factory; /* FAISS factory string; "Flat" = exact search only */
@@ -92,9 +94,10 @@ typedef struct {
     double seconds;   /* training, adding and writing */
 } cts_index_build_result;
 
-/* Compact the tables, then train, fill, measure and store the approximate index of one space; replaces the last one, atomically.
- * Recall is measured with vectors of the other space where both have some, else with the space's own. */
-int cts_index_build(cts_index *ix, cts_space space, const cts_index_build_options *options, cts_index_build_result *result);
+/* Compact the tables, then train, fill, measure and store the approximate index of one space; replaces the last one,
+ * atomically. Recall is measured with vectors of the other space where both have some, else with the space's own. */
+int cts_index_build(cts_index *ix, cts_space space, const cts_index_build_options *options,
+                    cts_index_build_result *result);
 
 /* See cts_store_verify(). */
 int cts_index_verify(cts_index *ix, cts_store_report *out);

@@ -12,7 +12,8 @@
 #define RECALL_K 10
 #define RECALL_QUERIES 200
 
-/* Up to `want` vectors at equal distances in rows; ids [n] of those that lie in the searched space themselves, else 0. */
+/* Up to `want` vectors at equal distances in rows; ids [n] of those that lie in the searched space themselves, else
+ * 0. */
 static int sample_queries(const cts_store_rows *rows, bool own, size_t want, float **queries, uint64_t **ids, size_t *n)
 {
     *n = want < rows->n ? want : rows->n;
@@ -29,8 +30,8 @@ static int sample_queries(const cts_store_rows *rows, bool own, size_t want, flo
     return CTS_OK;
 }
 
-/* Of the first RECALL_K hits without `self`, how many score at least `least`? Scores decide, so equal vectors do not count as
- * misses. With least = NULL: *kth = the score of the last of them, and their number is returned. */
+/* Of the first RECALL_K hits without `self`, how many score at least `least`? Scores decide, so equal vectors do not
+ * count as misses. With least = NULL: *kth = the score of the last of them, and their number is returned. */
 static size_t count_hits(const cts_index_hit *hits, size_t n, uint64_t self, const float *least, float *kth)
 {
     size_t seen = 0, good = 0;
@@ -46,8 +47,8 @@ static size_t count_hits(const cts_index_hit *hits, size_t n, uint64_t self, con
     return good;
 }
 
-static int measure(cts_index *ix, cts_space space, const cts_ann *ann, const float *queries, const uint64_t *self, size_t n,
-                   cts_pool *pool, double *recall)
+static int measure(cts_index *ix, cts_space space, const cts_ann *ann, const float *queries, const uint64_t *self,
+                   size_t n, cts_pool *pool, double *recall)
 {
     cts_index_query q = {.space = space, .queries = queries, .n_queries = n, .k = RECALL_K + 1, .pool = pool};
     size_t *n_true = calloc(n, sizeof(*n_true)), *n_got = calloc(n, sizeof(*n_got)), searched, good = 0, all = 0;
@@ -59,8 +60,8 @@ static int measure(cts_index *ix, cts_space space, const cts_ann *ann, const flo
         rc = cts_fail(CTS_E_NOMEM, "measuring recall: out of memory for %zu queries", n);
         goto out;
     }
-    if ((rc = index_search_with(ix, &q, NULL, truth, n_true, &exact, &searched)) != CTS_OK ||
-        (rc = index_search_with(ix, &q, ann, got, n_got, &exact, &searched)) != CTS_OK)
+    if ((rc = cts_index_search_with(ix, &q, NULL, truth, n_true, &exact, &searched)) != CTS_OK ||
+        (rc = cts_index_search_with(ix, &q, ann, got, n_got, &exact, &searched)) != CTS_OK)
         goto out;
     for (size_t i = 0; i < n; i++) {
         float kth = 0;
@@ -77,9 +78,10 @@ out:
     return rc;
 }
 
-/* Queries come from the other space where it has vectors: text against images is what is asked later, and an approximate index
- * finds a stored vector's own neighbours more easily than a text's. */
-static int measure_recall(cts_index *ix, cts_space space, const index_picture *own, const cts_index_build_options *o, cts_ann *ann)
+/* Queries come from the other space where it has vectors: text against images is what is asked later, and an
+ * approximate index finds a stored vector's own neighbours more easily than a text's. */
+static int measure_recall(cts_index *ix, cts_space space, const index_picture *own, const cts_index_build_options *o,
+                          cts_ann *ann)
 {
     cts_space other_space = space == CTS_SPACE_IMAGE ? CTS_SPACE_TEXT : CTS_SPACE_IMAGE;
     index_picture *other = NULL;
@@ -90,12 +92,13 @@ static int measure_recall(cts_index *ix, cts_space space, const index_picture *o
     size_t n = 0;
     int rc;
 
-    if ((rc = index_picture_get(ix, other_space, true, &other)) != CTS_OK)
+    if ((rc = cts_index_picture_get(ix, other_space, true, &other)) != CTS_OK)
         return rc;
     if (other->rows.n)
         from = &other->rows;
-    if ((rc = sample_queries(from, from == &own->rows, o->recall_queries > 0 ? (size_t)o->recall_queries : RECALL_QUERIES,
-                             &queries, &self, &n)) != CTS_OK)
+    if ((rc = sample_queries(from, from == &own->rows,
+                             o->recall_queries > 0 ? (size_t)o->recall_queries : RECALL_QUERIES, &queries, &self,
+                             &n)) != CTS_OK)
         goto out;
     if ((rc = measure(ix, space, ann, queries, self, n, o->pool, &recall)) != CTS_OK)
         goto out;
@@ -103,11 +106,12 @@ static int measure_recall(cts_index *ix, cts_space space, const index_picture *o
 out:
     free(queries);
     free(self);
-    index_picture_release(ix, other);
+    cts_index_picture_release(ix, other);
     return rc;
 }
 
-int cts_index_build(cts_index *ix, cts_space space, const cts_index_build_options *options, cts_index_build_result *result)
+int cts_index_build(cts_index *ix, cts_space space, const cts_index_build_options *options,
+                    cts_index_build_result *result)
 {
     cts_index_build_result made;
     index_picture *picture = NULL;
@@ -120,7 +124,7 @@ int cts_index_build(cts_index *ix, cts_space space, const cts_index_build_option
         return cts_fail(CTS_E_INPUT, "%s: the index was opened for reading only", cts_index_path(ix));
     if ((rc = cts_store_compact(ix->store)) != CTS_OK)
         return rc;
-    if ((rc = index_picture_get(ix, space, true, &picture)) != CTS_OK)
+    if ((rc = cts_index_picture_get(ix, space, true, &picture)) != CTS_OK)
         return rc;
     if (strcmp(options->factory, "Flat") == 0) {
         made.exact = true;
@@ -129,7 +133,8 @@ int cts_index_build(cts_index *ix, cts_space space, const cts_index_build_option
         rc = cts_store_blob_drop(ix->store, space);
         goto out;
     }
-    if ((rc = cts_ann_build(&ann, &picture->rows, options->factory, options->effort, cts_pool_size(options->pool))) != CTS_OK) {
+    if ((rc = cts_ann_build(&ann, &picture->rows, options->factory, options->effort, cts_pool_size(options->pool))) !=
+        CTS_OK) {
         cts_fail_in(rc, "%s", cts_index_path(ix));
         goto out;
     }
@@ -143,6 +148,6 @@ out:
     if (rc == CTS_OK && result)
         *result = made;
     cts_ann_destroy(ann);
-    index_picture_release(ix, picture);
+    cts_index_picture_release(ix, picture);
     return rc;
 }

@@ -1,8 +1,9 @@
 /* Search: exactly, or through an approximate index whose answers are completed and scored again.
  *
- * Through the approximate index: it is asked for more than k; ids that are gone or excluded are dropped; the rows it does not know
- * (ids beyond its max_id) are scanned exactly; every candidate is scored with its stored vector. A query that then has fewer than
- * k hits although there may be more is searched exactly, so a short answer means a small index and never a lazy one.
+ * Through the approximate index: it is asked for more than k; ids that are gone or excluded are dropped; the rows it
+ * does not know (ids beyond its max_id) are scanned exactly; every candidate is scored with its stored vector. A
+ * query that then has fewer than k hits although there may be more is searched exactly, so a short answer means a
+ * small index and never a lazy one.
  * SPDX-License-Identifier: MIT */
 #include "index/index.h"
 
@@ -63,10 +64,11 @@ static int allow_rows(searcher *s)
     if (!(s->allowed = calloc(n / 64 + 1, sizeof(uint64_t))))
         return cts_fail(CTS_E_NOMEM, "%s: out of memory", cts_index_path(s->ix));
     for (size_t r = 0; r < n; r++)
-        if ((s->rows->known[r] & q->label_mask) == q->label_mask && (s->rows->labels[r] & q->label_mask) == q->label_value)
+        if ((s->rows->known[r] & q->label_mask) == q->label_mask &&
+            (s->rows->labels[r] & q->label_mask) == q->label_value)
             s->allowed[r / 64] |= 1ull << (r % 64);
     for (size_t i = 0; i < q->n_exclude; i++) {
-        int64_t r = index_row_of(s->rows, q->exclude[i]);
+        int64_t r = cts_index_row_of(s->rows, q->exclude[i]);
 
         if (r >= 0)
             s->allowed[r / 64] &= ~(1ull << (r % 64));
@@ -97,15 +99,15 @@ static size_t take(const searcher *s, const cts_flat_hit *found, size_t n, cts_i
             break;
         group = group_of(s, (size_t)found[i].row);
         for (size_t j = 0; group && j < taken && !seen; j++)
-            seen = group_of(s, (size_t)index_row_of(s->rows, hits[j].id)) == group;
+            seen = group_of(s, (size_t)cts_index_row_of(s->rows, hits[j].id)) == group;
         if (!seen)
             hits[taken++] = (cts_index_hit){s->rows->ids[found[i].row], found[i].score};
     }
     return taken;
 }
 
-/* Exact answers of n queries. With grouping the scan is repeated with a longer list until k groups are there or the list holds
- * every allowed row. */
+/* Exact answers of n queries. With grouping the scan is repeated with a longer list until k groups are there or the
+ * list holds every allowed row. */
 static int search_exactly(searcher *s, const float *queries, size_t n, cts_index_hit *hits, size_t *n_hits)
 {
     const cts_index_query *q = s->query;
@@ -119,7 +121,8 @@ static int search_exactly(searcher *s, const float *queries, size_t n, cts_index
         memset(n_hits, 0, n * sizeof(*n_hits));
         return CTS_OK;
     }
-    if ((rc = find_room(s, n * want)) != CTS_OK || (rc = cts_flat_search(&base, queries, n, want, s->found, q->pool)) != CTS_OK)
+    if ((rc = find_room(s, n * want)) != CTS_OK ||
+        (rc = cts_flat_search(&base, queries, n, want, s->found, q->pool)) != CTS_OK)
         return rc;
     for (size_t i = 0; i < n; i++)
         n_hits[i] = take(s, s->found + i * want, want, hits + i * q->k);
@@ -169,7 +172,7 @@ static int score_candidates(searcher *s, const float *query, const uint64_t *ids
     if (!s->rows->vectors && (rc = cts_store_vectors(s->ix->store, s->query->space, ids, n, scratch, there)) != CTS_OK)
         return rc;
     for (size_t i = 0; i < n; i++) {
-        int64_t row = ids[i] ? index_row_of(s->rows, ids[i]) : -1;
+        int64_t row = ids[i] ? cts_index_row_of(s->rows, ids[i]) : -1;
         const float *v;
 
         if (row < 0 || (s->allowed && !bit(s->allowed, (size_t)row)) || (size_t)row >= s->known)
@@ -182,11 +185,13 @@ static int score_candidates(searcher *s, const float *query, const uint64_t *ids
     return CTS_OK;
 }
 
-/* One query: candidates of the approximate index and the best of the tail, ordered. *complete says that the answer stands. */
+/* One query: candidates of the approximate index and the best of the tail, ordered. *complete says that the answer
+ * stands. */
 static int complete_one(searcher *s, const float *query, const uint64_t *ids, size_t n_ids, float *scratch, bool *there,
                         cts_index_hit *hits, size_t *n_hits, bool *complete)
 {
-    size_t tail = s->rows->n - s->tail_from, want = s->query->group == CTS_GROUP_NONE ? s->query->k : s->query->k * 4 + 16;
+    size_t tail = s->rows->n - s->tail_from,
+           want = s->query->group == CTS_GROUP_NONE ? s->query->k : s->query->k * 4 + 16;
     size_t n_found = 0, n_tail = 0;
     int rc;
 
@@ -212,7 +217,8 @@ static int complete_one(searcher *s, const float *query, const uint64_t *ids, si
     return CTS_OK;
 }
 
-static int search_approximately(searcher *s, const float *queries, size_t n, cts_index_hit *hits, size_t *n_hits, size_t *n_exact)
+static int search_approximately(searcher *s, const float *queries, size_t n, cts_index_hit *hits, size_t *n_hits,
+                                size_t *n_exact)
 {
     const cts_index_query *q = s->query;
     const cts_ann_info *info = cts_ann_description(s->ann);
@@ -238,8 +244,8 @@ static int search_approximately(searcher *s, const float *queries, size_t n, cts
     for (size_t i = 0; i < n; i++) {
         bool complete = false;
 
-        if ((rc = complete_one(s, queries + i * dim, ids + i * ask, ask, scratch, there, hits + i * k, &n_hits[i], &complete)) !=
-            CTS_OK)
+        if ((rc = complete_one(s, queries + i * dim, ids + i * ask, ask, scratch, there, hits + i * k, &n_hits[i],
+                               &complete)) != CTS_OK)
             goto out;
         n_hits[i] = complete ? n_hits[i] : SIZE_MAX; /* to be searched exactly, when the vectors are there */
         *n_exact += !complete;
@@ -272,7 +278,7 @@ static int search_picture(searcher *s, cts_index_hit *hits, size_t *n_hits, size
     *n_exact = 0;
     s->known = 0;
     if (approximate)
-        s->known = index_rows_upto(s->rows, cts_ann_description(s->ann)->max_id);
+        s->known = cts_index_rows_upto(s->rows, cts_ann_description(s->ann)->max_id);
     *need_vectors = !s->rows->vectors && s->rows->n && (!approximate || s->known < s->rows->n);
     if (*need_vectors)
         return CTS_OK;
@@ -302,8 +308,8 @@ static int search_picture(searcher *s, cts_index_hit *hits, size_t *n_hits, size
     return CTS_OK;
 }
 
-int index_search_with(cts_index *ix, const cts_index_query *query, const cts_ann *ann, cts_index_hit *hits, size_t *n_hits,
-                      bool *exact, size_t *searched)
+int cts_index_search_with(cts_index *ix, const cts_index_query *query, const cts_ann *ann, cts_index_hit *hits,
+                          size_t *n_hits, bool *exact, size_t *searched)
 {
     searcher s = {.ix = ix, .query = query, .ann = ann};
     index_picture *picture = NULL;
@@ -314,13 +320,13 @@ int index_search_with(cts_index *ix, const cts_index_query *query, const cts_ann
     for (;;) {
         bool need_vectors = false;
 
-        if ((rc = index_picture_get(ix, query->space, with_vectors, &picture)) != CTS_OK)
+        if ((rc = cts_index_picture_get(ix, query->space, with_vectors, &picture)) != CTS_OK)
             break;
         s.rows = &picture->rows;
         rc = search_picture(&s, hits, n_hits, &n_exact, &need_vectors);
         searcher_end(&s);
         *searched = picture->rows.n;
-        index_picture_release(ix, picture);
+        cts_index_picture_release(ix, picture);
         if (rc != CTS_OK || !need_vectors)
             break;
         with_vectors = true;
@@ -340,8 +346,8 @@ static int check_query(const cts_index *ix, const cts_index_query *q)
         for (size_t j = 0; j < dim; j++)
             sum += (double)q->queries[i * dim + j] * q->queries[i * dim + j];
         if (!(fabs(sqrt(sum) - 1.0) <= CTS_INDEX_NORM_TOLERANCE))
-            return cts_fail(CTS_E_INPUT, "%s: query %zu has length %g, allowed 1 within %g", cts_index_path(ix), i, sqrt(sum),
-                            CTS_INDEX_NORM_TOLERANCE);
+            return cts_fail(CTS_E_INPUT, "%s: query %zu has length %g, allowed 1 within %g", cts_index_path(ix), i,
+                            sqrt(sum), CTS_INDEX_NORM_TOLERANCE);
     }
     return CTS_OK;
 }
@@ -356,17 +362,18 @@ int cts_index_search(cts_index *ix, const cts_index_query *query, cts_index_hit 
 
     if ((rc = check_query(ix, query)) != CTS_OK)
         return rc;
-    if (!query->exact && (rc = index_ann_get(ix, query->space, &ann, said.note, sizeof(said.note))) != CTS_OK)
+    if (!query->exact && (rc = cts_index_ann_get(ix, query->space, &ann, said.note, sizeof(said.note))) != CTS_OK)
         return rc;
-    rc = index_search_with(ix, query, ann ? ann->ann : NULL, hits, n_hits, &said.exact, &said.searched);
+    rc = cts_index_search_with(ix, query, ann ? ann->ann : NULL, hits, n_hits, &said.exact, &said.searched);
     if (rc == CTS_OK && ann) {
         built = cts_ann_description(ann->ann);
         if (said.searched > built->n + built->n / 4 || built->n > said.searched + said.searched / 4)
-            snprintf(said.note, sizeof(said.note), "%s: the approximate index knows %llu vectors, the index holds %zu: build it again",
+            snprintf(said.note, sizeof(said.note),
+                     "%s: the approximate index knows %llu vectors, the index holds %zu: build it again",
                      cts_index_path(ix), (unsigned long long)built->n, said.searched);
     }
     if (ann)
-        index_ann_release(ix, ann);
+        cts_index_ann_release(ix, ann);
     if (rc == CTS_OK && info)
         *info = said;
     return rc;

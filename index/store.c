@@ -22,15 +22,16 @@
 #define MAX_READERS 1024
 #define FIXED_TEXT_MAX (16u << 20) /* bytes of one fixed text: recipe, meta */
 
-static const char *const fixed_keys[6] = {"model_digest", "tokenizer_digest", "recipe_digest", "model", "recipe", "meta"};
+static const char *const fixed_keys[6] = {"model_digest", "tokenizer_digest", "recipe_digest",
+                                          "model",        "recipe",           "meta"};
 
-const char *store_space_name(cts_space space)
+const char *cts_store_space_name(cts_space space)
 {
     return space == CTS_SPACE_IMAGE ? "image" : "text";
 }
 
 /* The largest block of STORE_BLOCK_PAGES pages, or as many pages as one row needs. */
-size_t store_rows_per_block(size_t dim, size_t *block_bytes)
+size_t cts_store_rows_per_block(size_t dim, size_t *block_bytes)
 {
     size_t row = sizeof(uint64_t) + dim * sizeof(float), pages = STORE_BLOCK_PAGES;
 
@@ -51,13 +52,15 @@ static int refuse_second_open(const cts_store *st, const char *data_path)
     if (stat(data_path, &data) != 0 || !(d = opendir("/proc/self/fd")))
         return CTS_OK;
     while (rc == CTS_OK && (e = readdir(d)))
-        if (e->d_name[0] != '.' && fstat(atoi(e->d_name), &sb) == 0 && sb.st_dev == data.st_dev && sb.st_ino == data.st_ino)
+        if (e->d_name[0] != '.' && fstat(atoi(e->d_name), &sb) == 0 && sb.st_dev == data.st_dev &&
+            sb.st_ino == data.st_ino)
             rc = cts_fail(CTS_E_BUSY, "%s: this process has the index open already", st->path);
     closedir(d);
     return rc;
 }
 
-/* One writer a folder. flock() belongs to the open file, so the kernel frees it when the writer dies, however it dies. */
+/* One writer a folder. flock() belongs to the open file, so the kernel frees it when the writer dies, however it
+ * dies. */
 static int lock_writer(cts_store *st)
 {
     char *path = cts_path_join(st->path, "writer.lock"), text[32] = "";
@@ -77,8 +80,8 @@ static int lock_writer(cts_store *st)
         if (pread(fd, text, sizeof(text) - 1, 0) <= 0 || atol(text) <= 0)
             snprintf(text, sizeof(text), "unknown");
         text[strcspn(text, "\n")] = 0;
-        rc = cts_fail(CTS_E_BUSY, "%s: another writer (process %s) has this index; only one may write at a time", st->path,
-                      text);
+        rc = cts_fail(CTS_E_BUSY, "%s: another writer (process %s) has this index; only one may write at a time",
+                      st->path, text);
         goto out;
     }
     n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
@@ -104,10 +107,10 @@ static int refuse_truncated(const cts_store *st, const char *data_path)
     int rc;
 
     if ((rc = mdb_env_info(st->env, &info)) != MDB_SUCCESS || (rc = mdb_env_stat(st->env, &stat_env)) != MDB_SUCCESS)
-        return store_fail(st, rc, "reading the environment");
+        return cts_store_fail(st, rc, "reading the environment");
     if (stat_env.ms_psize != STORE_PAGE)
-        return cts_fail(CTS_E_UNSUPPORTED, "%s: pages of %u bytes, this machine's index has %u", data_path, stat_env.ms_psize,
-                        STORE_PAGE);
+        return cts_fail(CTS_E_UNSUPPORTED, "%s: pages of %u bytes, this machine's index has %u", data_path,
+                        stat_env.ms_psize, STORE_PAGE);
     if (!cts_mul_size(&want, info.me_last_pgno, STORE_PAGE) || !cts_add_size(&want, want, STORE_PAGE))
         want = UINT64_MAX;
     if ((rc = cts_file_size(&size, data_path)) != CTS_OK)
@@ -123,18 +126,18 @@ static int open_env(cts_store *st, const char *data_path, uint64_t map_bytes)
     int rc, dead;
 
     if ((rc = mdb_env_create(&st->env)) != MDB_SUCCESS)
-        return store_fail(st, rc, "starting LMDB");
+        return cts_store_fail(st, rc, "starting LMDB");
     if ((rc = mdb_env_set_maxdbs(st->env, 8)) != MDB_SUCCESS ||
         (rc = mdb_env_set_maxreaders(st->env, MAX_READERS)) != MDB_SUCCESS)
-        return store_fail(st, rc, "setting up LMDB");
+        return cts_store_fail(st, rc, "setting up LMDB");
     if (map_bytes && (rc = mdb_env_set_mapsize(st->env, map_bytes)) != MDB_SUCCESS)
-        return store_fail(st, rc, "setting the size of the map");
+        return cts_store_fail(st, rc, "setting the size of the map");
     /* NOTLS: a read transaction belongs to its call, not to a thread. */
     rc = mdb_env_open(st->env, st->path, MDB_NOTLS | (st->writable ? 0u : MDB_RDONLY), 0644);
     if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH)
         return cts_fail(CTS_E_FORMAT, "%s: not an LMDB file of this version (%s)", data_path, mdb_strerror(rc));
     if (rc != MDB_SUCCESS)
-        return store_fail(st, rc, "opening data.mdb");
+        return cts_store_fail(st, rc, "opening data.mdb");
     mdb_reader_check(st->env, &dead);
     return refuse_truncated(st, data_path);
 }
@@ -150,10 +153,11 @@ static int open_tables(cts_store *st, MDB_txn *txn, unsigned create)
 
         rc = mdb_dbi_open(txn, names[i], flags | create, dbi[i]);
         if (rc == MDB_NOTFOUND)
-            return cts_fail(CTS_E_FORMAT, "%s: no ctsearch index in data.mdb (table %s is missing; was its creation interrupted?)",
+            return cts_fail(CTS_E_FORMAT,
+                            "%s: no ctsearch index in data.mdb (table %s is missing; was its creation interrupted?)",
                             st->path, names[i]);
         if (rc != MDB_SUCCESS)
-            return store_fail(st, rc, names[i]);
+            return cts_store_fail(st, rc, names[i]);
     }
     return CTS_OK;
 }
@@ -166,20 +170,21 @@ static int load_fixed(cts_store *st, MDB_txn *txn)
     store_state state;
     int rc;
 
-    if ((rc = store_state_get(st, txn, &state)) != CTS_OK)
+    if ((rc = cts_store_state_get(st, txn, &state)) != CTS_OK)
         return rc;
     if (state.dim < 1 || state.dim > CTS_INDEX_DIM_MAX)
         return cts_fail(CTS_E_FORMAT, "%s: dimension %u, allowed 1 to %d", st->path, state.dim, CTS_INDEX_DIM_MAX);
-    st->rows_per_block = store_rows_per_block(state.dim, &st->block_bytes);
+    st->rows_per_block = cts_store_rows_per_block(state.dim, &st->block_bytes);
     if (state.rows_per_block != st->rows_per_block)
-        return cts_fail(CTS_E_FORMAT, "%s: %u rows a block, expected %zu", st->path, state.rows_per_block, st->rows_per_block);
+        return cts_fail(CTS_E_FORMAT, "%s: %u rows a block, expected %zu", st->path, state.rows_per_block,
+                        st->rows_per_block);
     st->info.format = state.format;
     st->info.dim = state.dim;
     for (int i = 0; i < 6; i++) {
         MDB_val key = {strlen(fixed_keys[i]), (void *)(uintptr_t)fixed_keys[i]}, v;
 
         if ((rc = mdb_get(txn, st->meta, &key, &v)) != MDB_SUCCESS)
-            return store_fail(st, rc, fixed_keys[i]);
+            return cts_store_fail(st, rc, fixed_keys[i]);
         if (!(st->strings[i] = malloc(v.mv_size + 1)))
             return cts_fail(CTS_E_NOMEM, "%s: out of memory", st->path);
         if (v.mv_size)
@@ -248,14 +253,14 @@ int cts_store_open(cts_store **out, const char *path, bool writable, uint64_t ma
         goto out;
     if ((rc = open_env(st, data_path, 0)) != CTS_OK)
         goto out;
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         goto out;
     if ((rc = open_tables(st, txn, 0)) != CTS_OK)
         goto out;
     if ((rc = load_fixed(st, txn)) != CTS_OK)
         goto out;
     /* Commit keeps the table handles; it ends the transaction in any case. */
-    rc = store_fail(st, mdb_txn_commit(txn), "opening the tables");
+    rc = cts_store_fail(st, mdb_txn_commit(txn), "opening the tables");
     txn = NULL;
     pthread_rwlock_unlock(&st->map_lock);
     if (rc != CTS_OK)
@@ -264,7 +269,7 @@ int cts_store_open(cts_store **out, const char *path, bool writable, uint64_t ma
     st = NULL;
 out:
     if (st)
-        store_read_end(st, txn);
+        cts_store_read_end(st, txn);
     cts_store_close(st);
     free(data_path);
     return rc;
@@ -278,7 +283,8 @@ static int check_options(const char *path, const cts_index_options *o)
         return cts_fail(CTS_E_INPUT, "%s: dimension %zu, allowed 1 to %d", path, o->dim, CTS_INDEX_DIM_MAX);
     for (int i = 0; i < 6; i++)
         if (texts[i] && strlen(texts[i]) > FIXED_TEXT_MAX)
-            return cts_fail(CTS_E_LIMIT, "%s: %s has %zu bytes, allowed %u", path, fixed_keys[i], strlen(texts[i]), FIXED_TEXT_MAX);
+            return cts_fail(CTS_E_LIMIT, "%s: %s has %zu bytes, allowed %u", path, fixed_keys[i], strlen(texts[i]),
+                            FIXED_TEXT_MAX);
     return CTS_OK;
 }
 
@@ -292,7 +298,7 @@ static int create_tables(cts_store *st, const cts_index_options *o)
     int rc;
 
     if ((rc = mdb_txn_begin(st->env, NULL, 0, &txn)) != MDB_SUCCESS)
-        return store_fail(st, rc, "starting to write");
+        return cts_store_fail(st, rc, "starting to write");
     if (mdb_dbi_open(txn, "meta", 0, &old) == MDB_SUCCESS) {
         rc = cts_fail(CTS_E_INPUT, "%s: there is an index here already; add to it or choose another folder", st->path);
         goto out;
@@ -300,21 +306,21 @@ static int create_tables(cts_store *st, const cts_index_options *o)
     if ((rc = open_tables(st, txn, MDB_CREATE)) != CTS_OK)
         goto out;
     for (int i = 0; i < 6; i++)
-        if ((rc = store_put(st, txn, st->meta, fixed_keys[i], strlen(fixed_keys[i]), texts[i] ? texts[i] : "",
-                            texts[i] ? strlen(texts[i]) : 0, 0, fixed_keys[i])) != CTS_OK)
+        if ((rc = cts_store_put(st, txn, st->meta, fixed_keys[i], strlen(fixed_keys[i]), texts[i] ? texts[i] : "",
+                                texts[i] ? strlen(texts[i]) : 0, 0, fixed_keys[i])) != CTS_OK)
             goto out;
     memset(&state, 0, sizeof(state));
     state.magic = STORE_MAGIC;
     state.format = STORE_FORMAT;
     state.dim = (uint32_t)o->dim;
-    state.rows_per_block = (uint32_t)store_rows_per_block(o->dim, &block_bytes);
+    state.rows_per_block = (uint32_t)cts_store_rows_per_block(o->dim, &block_bytes);
     state.next_id = 1;
-    state.sum = store_sum(&state, offsetof(store_state, sum));
-    if ((rc = store_put(st, txn, st->meta, "state", 5, &state, sizeof(state), 0, "writing the counters")) != CTS_OK)
+    state.sum = cts_store_sum(&state, offsetof(store_state, sum));
+    if ((rc = cts_store_put(st, txn, st->meta, "state", 5, &state, sizeof(state), 0, "writing the counters")) != CTS_OK)
         goto out;
     if ((rc = load_fixed(st, txn)) != CTS_OK)
         goto out;
-    rc = store_fail(st, mdb_txn_commit(txn), "committing the new index");
+    rc = cts_store_fail(st, mdb_txn_commit(txn), "committing the new index");
     txn = NULL;
 out:
     if (txn)
@@ -378,12 +384,12 @@ int cts_store_stats(cts_store *st, cts_store_stat *out)
     struct stat sb = {0};
     int rc, fd;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
-    if ((rc = store_state_get(st, txn, &s)) != CTS_OK)
+    if ((rc = cts_store_state_get(st, txn, &s)) != CTS_OK)
         goto out;
     if ((rc = mdb_env_info(st->env, &info)) != MDB_SUCCESS || (rc = mdb_env_get_fd(st->env, &fd)) != MDB_SUCCESS) {
-        rc = store_fail(st, rc, "reading the environment");
+        rc = cts_store_fail(st, rc, "reading the environment");
         goto out;
     }
     if (fstat(fd, &sb) != 0) {
@@ -401,7 +407,7 @@ int cts_store_stats(cts_store *st, cts_store_stat *out)
     out->map_bytes = info.me_mapsize;
     out->file_bytes = (uint64_t)sb.st_blocks * 512; /* what the disk holds: the end of the file is sparse */
 out:
-    store_read_end(st, txn);
+    cts_store_read_end(st, txn);
     return rc;
 }
 
@@ -411,10 +417,10 @@ int cts_store_generation(cts_store *st, uint64_t *out)
     store_state s;
     int rc;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
-    if ((rc = store_state_get(st, txn, &s)) == CTS_OK)
+    if ((rc = cts_store_state_get(st, txn, &s)) == CTS_OK)
         *out = s.generation;
-    store_read_end(st, txn);
+    cts_store_read_end(st, txn);
     return rc;
 }

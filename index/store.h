@@ -1,5 +1,5 @@
-/* The truth of an index: one LMDB environment in a folder. Nothing else is authoritative; the FAISS index and the matrices in
- * memory are caches that can be rebuilt from here.
+/* The truth of an index: one LMDB environment in a folder. Nothing else is authoritative; the FAISS index and the
+ * matrices in memory are caches that can be rebuilt from here.
  *
  * Tables (docs/FORMATS.md has the bytes):
  *   meta       name -> format, counters, digests of model, tokenizer and recipe, what the creator wanted kept
@@ -10,14 +10,15 @@
  *   vec.text   the same
  *   faiss      (space, chunk) -> the serialised approximate index, whose SHA-256 is in meta
  *
- * Ids start at 1, only grow and are never used twice: an id stands for one content for ever, and an update gives a new id. Rows of
- * a vector table are in id order; a removed row becomes a hole (its vector is zeroed at once) until cts_store_compact().
+ * Ids start at 1, only grow and are never used twice: an id stands for one content for ever, and an update gives a
+ * new id. Rows of a vector table are in id order; a removed row becomes a hole (its vector is zeroed at once) until
+ * cts_store_compact().
  *
- * Vectors are blocked because LMDB spends a whole further page on a value that misses a multiple of 4,096 by less than 16 bytes:
- * one 512-float row a record would double the file.
+ * Vectors are blocked because LMDB spends a whole further page on a value that misses a multiple of 4,096 by less
+ * than 16 bytes: one 512-float row a record would double the file.
  *
- * Threads: every function may be called from any thread at once. Processes: any number of readers, one writer; a folder may be
- * open once in a process (LMDB's rule), which open checks. No handle survives fork().
+ * Threads: every function may be called from any thread at once. Processes: any number of readers, one writer; a
+ * folder may be open once in a process (LMDB's rule), which open checks. No handle survives fork().
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_INDEX_STORE_H
 #define CTS_INDEX_STORE_H
@@ -32,11 +33,11 @@ typedef struct cts_store cts_store;
 typedef enum { CTS_SPACE_IMAGE = 0, CTS_SPACE_TEXT = 1 } cts_space;
 #define CTS_SPACES 2
 
-#define CTS_INDEX_NAME_MAX 500          /* bytes of an item's name (LMDB keys end at 511) */
-#define CTS_INDEX_DIM_MAX 65536         /* components of a vector */
-#define CTS_INDEX_TEXT_MAX (1 << 20)    /* bytes of a report, path or extra object */
-#define CTS_INDEX_NORM_TOLERANCE 1e-3   /* | |v| - 1 | allowed on add */
-#define CTS_INDEX_MAP_MAX (1ull << 40)  /* bytes the map may grow to unless the caller says less */
+#define CTS_INDEX_NAME_MAX 500         /* bytes of an item's name (LMDB keys end at 511) */
+#define CTS_INDEX_DIM_MAX 65536        /* components of a vector */
+#define CTS_INDEX_TEXT_MAX (1 << 20)   /* bytes of a report, path or extra object */
+#define CTS_INDEX_NORM_TOLERANCE 1e-3  /* | |v| - 1 | allowed on add */
+#define CTS_INDEX_MAP_MAX (1ull << 40) /* bytes the map may grow to unless the caller says less */
 
 /* What create stores for ever. Strings are borrowed; NULL is stored as "". */
 typedef struct {
@@ -61,10 +62,10 @@ typedef struct {
     const char *name;          /* unique: volume name or report id */
     const float *image, *text; /* [dim], unit norm, or NULL */
     const char *volume, *patient, *scan, *report;
-    const char *extra;        /* text of a JSON object kept as it is, or NULL */
-    uint32_t labels;          /* bit i: label i is positive */
-    uint32_t labels_known;    /* bit i: label i has a value */
-    uint32_t flags;           /* the caller's own bits */
+    const char *extra;     /* text of a JSON object kept as it is, or NULL */
+    uint32_t labels;       /* bit i: label i is positive */
+    uint32_t labels_known; /* bit i: label i has a value */
+    uint32_t flags;        /* the caller's own bits */
 } cts_index_item;
 
 /* One item read back; strings are owned ("" when none was given); end with cts_index_record_free(). */
@@ -100,8 +101,8 @@ typedef struct {
 
 /* Make the folder and an empty store in it; *out is open for writing. CTS_E_INPUT when a store is there already. */
 int cts_store_create(cts_store **out, const char *path, const cts_index_options *options);
-/* CTS_E_NOTFOUND no store there; CTS_E_FORMAT not ours, truncated or damaged; CTS_E_UNSUPPORTED a newer format; CTS_E_BUSY another
- * writer (its pid is named) or open in this process already. max_map_bytes as in the options. */
+/* CTS_E_NOTFOUND no store there; CTS_E_FORMAT not ours, truncated or damaged; CTS_E_UNSUPPORTED a newer format;
+ * CTS_E_BUSY another writer (its pid is named) or open in this process already. max_map_bytes as in the options. */
 int cts_store_open(cts_store **out, const char *path, bool writable, uint64_t max_map_bytes);
 void cts_store_close(cts_store *st); /* NULL allowed; no call may be running */
 const cts_index_info *cts_store_info(const cts_store *st);
@@ -111,8 +112,9 @@ int cts_store_stats(cts_store *st, cts_store_stat *out);
 /* The generation of the last committed change: about a microsecond, so caches ask before every use. */
 int cts_store_generation(cts_store *st, uint64_t *out);
 
-/* One transaction: all n items or none. A name that exists is CTS_E_INPUT unless `update`, which removes the old item. ids [n] may
- * be NULL. CTS_E_INPUT names the item with a bad vector or text; CTS_E_FULL, CTS_E_IO: nothing was written. Durable on return. */
+/* One transaction: all n items or none. A name that exists is CTS_E_INPUT unless `update`, which removes the old
+ * item. ids [n] may be NULL. CTS_E_INPUT names the item with a bad vector or text; CTS_E_FULL, CTS_E_IO: nothing was
+ * written. Durable on return. */
 int cts_store_add(cts_store *st, const cts_index_item *items, size_t n, bool update, uint64_t *ids);
 /* One transaction: all n ids or, when one does not exist, none (CTS_E_NOTFOUND). */
 int cts_store_remove(cts_store *st, const uint64_t *ids, size_t n);
@@ -130,15 +132,16 @@ int cts_store_vectors(cts_store *st, cts_space space, const uint64_t *ids, size_
 typedef struct {
     uint64_t generation;
     size_t n, dim;
-    uint64_t *ids;           /* [n] ascending */
+    uint64_t *ids;            /* [n] ascending */
     uint32_t *labels, *known; /* [n] */
     uint64_t *patient, *scan; /* [n] hashes, 0 = none given */
-    float *vectors;          /* [n, dim] 64-byte aligned, or NULL when not asked for */
+    float *vectors;           /* [n, dim] 64-byte aligned, or NULL when not asked for */
 } cts_store_rows;
 int cts_store_load(cts_store *st, cts_space space, bool with_vectors, cts_store_rows *out);
 void cts_store_rows_free(cts_store_rows *r);
 
-/* The approximate index as bytes. put fills info->bytes and info->sha256 and replaces what was there, in one transaction. */
+/* The approximate index as bytes. put fills info->bytes and info->sha256 and replaces what was there, in one
+ * transaction. */
 int cts_store_blob_put(cts_store *st, cts_space space, const void *data, size_t n, cts_ann_info *info);
 int cts_store_blob_info(cts_store *st, cts_space space, cts_ann_info *out); /* CTS_E_NOTFOUND when none */
 /* *data is malloc'd and its checksum was verified; CTS_E_FORMAT when it differs, CTS_E_NOTFOUND when there is none. */
@@ -151,8 +154,8 @@ typedef struct {
     uint64_t problems;
     char first[512]; /* the first problem in words, "" when none */
 } cts_store_report;
-/* Reads everything: records, names, vectors, checksums, counters, blobs. CTS_OK with problems == 0, else CTS_E_FORMAT with the
- * first problem as the sentence; *out is filled in both cases. */
+/* Reads everything: records, names, vectors, checksums, counters, blobs. CTS_OK with problems == 0, else CTS_E_FORMAT
+ * with the first problem as the sentence; *out is filled in both cases. */
 int cts_store_verify(cts_store *st, cts_store_report *out);
 
 #endif

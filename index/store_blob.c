@@ -1,7 +1,7 @@
 /* The serialised approximate index: chunks in the table faiss, its description in meta "ann.image" and "ann.text".
  *
- * A damaged blob makes FAISS read wild (of 1,500 flipped bytes a sixth ended in a signal), so nothing is handed out whose
- * SHA-256 was not verified.
+ * A damaged blob makes FAISS read wild (of 1,500 flipped bytes a sixth ended in a signal), so nothing is handed out
+ * whose SHA-256 was not verified.
  * SPDX-License-Identifier: MIT */
 #include "index/store_internal.h"
 
@@ -89,8 +89,9 @@ static int read_info(cts_store *st, MDB_txn *txn, cts_space space, cts_ann_info 
     int rc = mdb_get(txn, st->meta, &key, &v);
 
     if (rc == MDB_NOTFOUND)
-        return cts_fail(CTS_E_NOTFOUND, "%s: no approximate index of the %s vectors", st->path, store_space_name(space));
-    return rc ? store_fail(st, rc, "reading the description of the approximate index") : info_decode(out, st, &v);
+        return cts_fail(CTS_E_NOTFOUND, "%s: no approximate index of the %s vectors", st->path,
+                        cts_store_space_name(space));
+    return rc ? cts_store_fail(st, rc, "reading the description of the approximate index") : info_decode(out, st, &v);
 }
 
 /* Remove the description and every chunk of the space, whatever the description says. */
@@ -102,9 +103,9 @@ static int drop(cts_store *st, MDB_txn *txn, cts_space space)
     int rc = mdb_del(txn, st->meta, &key, NULL);
 
     if (rc != MDB_SUCCESS && rc != MDB_NOTFOUND)
-        return store_fail(st, rc, "removing the old approximate index");
+        return cts_store_fail(st, rc, "removing the old approximate index");
     if ((rc = mdb_cursor_open(txn, st->faiss, &cursor)) != MDB_SUCCESS)
-        return store_fail(st, rc, "removing the old approximate index");
+        return cts_store_fail(st, rc, "removing the old approximate index");
     key.mv_size = sizeof(from);
     key.mv_data = &from;
     while ((rc = mdb_cursor_get(cursor, &key, &v, MDB_SET_RANGE)) == MDB_SUCCESS) {
@@ -117,7 +118,7 @@ static int drop(cts_store *st, MDB_txn *txn, cts_space space)
         key.mv_data = &from;
     }
     mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? CTS_OK : store_fail(st, rc, "removing the old approximate index");
+    return rc == MDB_NOTFOUND ? CTS_OK : cts_store_fail(st, rc, "removing the old approximate index");
 }
 
 typedef struct {
@@ -139,12 +140,12 @@ static int put_change(cts_store *st, MDB_txn *txn, store_state *state, void *ctx
         uint64_t key = chunk_key(job->space, i);
         size_t at = (size_t)i * STORE_CHUNK, part = job->n - at < STORE_CHUNK ? job->n - at : STORE_CHUNK;
 
-        if ((rc = store_put(st, txn, st->faiss, &key, sizeof(key), job->data + at, part, 0, "writing the approximate index")) !=
-            CTS_OK)
+        if ((rc = cts_store_put(st, txn, st->faiss, &key, sizeof(key), job->data + at, part, 0,
+                                "writing the approximate index")) != CTS_OK)
             return rc;
     }
-    return store_put(st, txn, st->meta, info_key(job->space), strlen(info_key(job->space)), job->info, strlen(job->info), 0,
-                     "describing the approximate index");
+    return cts_store_put(st, txn, st->meta, info_key(job->space), strlen(info_key(job->space)), job->info,
+                         strlen(job->info), 0, "describing the approximate index");
 }
 
 int cts_store_blob_put(cts_store *st, cts_space space, const void *data, size_t n, cts_ann_info *info)
@@ -160,7 +161,7 @@ int cts_store_blob_put(cts_store *st, cts_space space, const void *data, size_t 
     if ((rc = info_encode(&text, st, &a)) != CTS_OK)
         return rc;
     job.info = text;
-    if ((rc = store_change(st, put_change, &job)) == CTS_OK)
+    if ((rc = cts_store_change(st, put_change, &job)) == CTS_OK)
         *info = a;
     free(text);
     return rc;
@@ -172,7 +173,7 @@ int cts_store_blob_drop(cts_store *st, cts_space space)
     cts_ann_info a;
     int rc = cts_store_blob_info(st, space, &a);
 
-    return rc == CTS_E_NOTFOUND ? CTS_OK : store_change(st, put_change, &job);
+    return rc == CTS_E_NOTFOUND ? CTS_OK : cts_store_change(st, put_change, &job);
 }
 
 int cts_store_blob_info(cts_store *st, cts_space space, cts_ann_info *out)
@@ -180,14 +181,14 @@ int cts_store_blob_info(cts_store *st, cts_space space, cts_ann_info *out)
     MDB_txn *txn = NULL;
     int rc;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
     rc = read_info(st, txn, space, out);
-    store_read_end(st, txn);
+    cts_store_read_end(st, txn);
     return rc;
 }
 
-int store_blob_read(cts_store *st, MDB_txn *txn, cts_space space, void **data, size_t *n, cts_ann_info *info)
+int cts_store_blob_read(cts_store *st, MDB_txn *txn, cts_space space, void **data, size_t *n, cts_ann_info *info)
 {
     char sha[CTS_DIGEST_HEX], *bytes = NULL;
     cts_ann_info a;
@@ -204,12 +205,14 @@ int store_blob_read(cts_store *st, MDB_txn *txn, cts_space space, void **data, s
         return cts_fail(CTS_E_NOMEM, "%s: out of memory for the approximate index (%llu bytes)", st->path,
                         (unsigned long long)a.bytes);
     for (uint64_t i = 0; i < chunk_count(a.bytes); i++) {
-        uint64_t k = chunk_key(space, i), at = i * STORE_CHUNK, part = a.bytes - at < STORE_CHUNK ? a.bytes - at : STORE_CHUNK;
+        uint64_t k = chunk_key(space, i), at = i * STORE_CHUNK,
+                 part = a.bytes - at < STORE_CHUNK ? a.bytes - at : STORE_CHUNK;
         MDB_val key = {sizeof(k), &k}, v;
 
         if (mdb_get(txn, st->faiss, &key, &v) != MDB_SUCCESS || v.mv_size != part) {
-            rc = cts_fail(CTS_E_FORMAT, "%s: chunk %llu of the approximate index of the %s vectors is missing or has the wrong size",
-                          st->path, (unsigned long long)i, store_space_name(space));
+            rc = cts_fail(CTS_E_FORMAT,
+                          "%s: chunk %llu of the approximate index of the %s vectors is missing or has the wrong size",
+                          st->path, (unsigned long long)i, cts_store_space_name(space));
             goto out;
         }
         memcpy(bytes + at, v.mv_data, part);
@@ -217,8 +220,9 @@ int store_blob_read(cts_store *st, MDB_txn *txn, cts_space space, void **data, s
     if ((rc = cts_digest_bytes(sha, bytes, a.bytes)) != CTS_OK)
         goto out;
     if (strcmp(sha, a.sha256) != 0) {
-        rc = cts_fail(CTS_E_FORMAT, "%s: the approximate index of the %s vectors is damaged: SHA-256 %.12s..., expected %.12s...",
-                      st->path, store_space_name(space), sha, a.sha256);
+        rc = cts_fail(CTS_E_FORMAT,
+                      "%s: the approximate index of the %s vectors is damaged: SHA-256 %.12s..., expected %.12s...",
+                      st->path, cts_store_space_name(space), sha, a.sha256);
         goto out;
     }
     *data = bytes;
@@ -236,9 +240,9 @@ int cts_store_blob_get(cts_store *st, cts_space space, void **data, size_t *n, c
     MDB_txn *txn = NULL;
     int rc;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
-    rc = store_blob_read(st, txn, space, data, n, info);
-    store_read_end(st, txn);
+    rc = cts_store_blob_read(st, txn, space, data, n, info);
+    cts_store_read_end(st, txn);
     return rc;
 }

@@ -51,7 +51,7 @@ struct cts_store {
     uint64_t max_map;
     size_t block_bytes, rows_per_block;
     cts_index_info info;
-    char *strings[6];       /* behind info, in its order */
+    char *strings[6]; /* behind info, in its order */
     /* Shared while a transaction is open in this process, exclusive while the map changes its size. */
     pthread_rwlock_t map_lock;
     pthread_mutex_t write_lock;
@@ -59,38 +59,38 @@ struct cts_store {
 };
 
 /* An LMDB return code as a status with a sentence. */
-int store_fail(const cts_store *st, int mdb_rc, const char *what);
+int cts_store_fail(const cts_store *st, int mdb_rc, const char *what);
 /* 64-bit checksum of n bytes: a change in any one byte always changes it. */
-uint64_t store_sum(const void *p, size_t n);
+uint64_t cts_store_sum(const void *p, size_t n);
 
-int store_read_begin(cts_store *st, MDB_txn **txn);
-void store_read_end(cts_store *st, MDB_txn *txn);
-int store_state_get(cts_store *st, MDB_txn *txn, store_state *out);
+int cts_store_read_begin(cts_store *st, MDB_txn **txn);
+void cts_store_read_end(cts_store *st, MDB_txn *txn);
+int cts_store_state_get(cts_store *st, MDB_txn *txn, store_state *out);
 
-/* Run fn in a write transaction with the current counters, which fn changes; commit. A full map is doubled and fn run again, so
- * fn starts from scratch each time. Any other failure leaves nothing behind. */
+/* Run fn in a write transaction with the current counters, which fn changes; commit. A full map is doubled and fn run
+ * again, so fn starts from scratch each time. Any other failure leaves nothing behind. */
 typedef int (*store_change_fn)(cts_store *st, MDB_txn *txn, store_state *state, void *ctx);
-int store_change(cts_store *st, store_change_fn fn, void *ctx);
+int cts_store_change(cts_store *st, store_change_fn fn, void *ctx);
 
-int store_put(cts_store *st, MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_n, const void *p, size_t n,
-              unsigned mdb_flags, const char *what);
+int cts_store_put(cts_store *st, MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_n, const void *p, size_t n,
+                  unsigned mdb_flags, const char *what);
 
 /* Layout of a block. */
-size_t store_rows_per_block(size_t dim, size_t *block_bytes);
-uint64_t *store_block_ids(void *block);
-float *store_block_vectors(const cts_store *st, void *block);
+size_t cts_store_rows_per_block(size_t dim, size_t *block_bytes);
+uint64_t *cts_store_block_ids(void *block);
+float *cts_store_block_vectors(const cts_store *st, void *block);
 /* Check size, number and checksum of a block read from a table. */
-int store_block_check(const cts_store *st, cts_space space, uint64_t number, const MDB_val *v);
-const char *store_space_name(cts_space space);
+int cts_store_block_check(const cts_store *st, cts_space space, uint64_t number, const MDB_val *v);
+const char *cts_store_space_name(cts_space space);
 
 /* The record of an item: checksum and JSON text. */
-int store_record_encode(char **out, size_t *n, const cts_store *st, const cts_index_item *item);
-int store_record_decode(cts_index_record *out, const cts_store *st, uint64_t id, const MDB_val *v);
+int cts_store_record_encode(char **out, size_t *n, const cts_store *st, const cts_index_item *item);
+int cts_store_record_decode(cts_index_record *out, const cts_store *st, uint64_t id, const MDB_val *v);
 
 /* The name inside a record (borrowed from v), after the checksum was verified. */
-int store_record_name(const cts_store *st, uint64_t id, const MDB_val *v, const char **name, size_t *name_n);
+int cts_store_record_name(const cts_store *st, uint64_t id, const MDB_val *v, const char **name, size_t *name_n);
 
 /* Blob by an open transaction, for verify. */
-int store_blob_read(cts_store *st, MDB_txn *txn, cts_space space, void **data, size_t *n, cts_ann_info *info);
+int cts_store_blob_read(cts_store *st, MDB_txn *txn, cts_space space, void **data, size_t *n, cts_ann_info *info);
 
 #endif

@@ -8,27 +8,28 @@
 #include "kernels/base/arena.h"
 #include "kernels/base/check.h"
 
-uint64_t *store_block_ids(void *block)
+uint64_t *cts_store_block_ids(void *block)
 {
     return (uint64_t *)((char *)block + sizeof(store_block));
 }
 
-float *store_block_vectors(const cts_store *st, void *block)
+float *cts_store_block_vectors(const cts_store *st, void *block)
 {
-    return (float *)(store_block_ids(block) + st->rows_per_block);
+    return (float *)(cts_store_block_ids(block) + st->rows_per_block);
 }
 
-int store_block_check(const cts_store *st, cts_space space, uint64_t number, const MDB_val *v)
+int cts_store_block_check(const cts_store *st, cts_space space, uint64_t number, const MDB_val *v)
 {
-    const char *table = store_space_name(space);
+    const char *table = cts_store_space_name(space);
     store_block head;
 
     if (v->mv_size != st->block_bytes)
         return cts_fail(CTS_E_FORMAT, "%s: vec.%s block %llu has %zu bytes, expected %zu", st->path, table,
                         (unsigned long long)number, v->mv_size, st->block_bytes);
     memcpy(&head, v->mv_data, sizeof(head));
-    if (head.sum != store_sum((const char *)v->mv_data + sizeof(head.sum), v->mv_size - sizeof(head.sum)))
-        return cts_fail(CTS_E_FORMAT, "%s: vec.%s block %llu fails its checksum", st->path, table, (unsigned long long)number);
+    if (head.sum != cts_store_sum((const char *)v->mv_data + sizeof(head.sum), v->mv_size - sizeof(head.sum)))
+        return cts_fail(CTS_E_FORMAT, "%s: vec.%s block %llu fails its checksum", st->path, table,
+                        (unsigned long long)number);
     if (head.number != number || head.dim != st->info.dim || head.n_rows > st->rows_per_block)
         return cts_fail(CTS_E_FORMAT, "%s: vec.%s block %llu says number %llu, dimension %u, %u rows", st->path, table,
                         (unsigned long long)number, (unsigned long long)head.number, head.dim, head.n_rows);
@@ -44,7 +45,7 @@ int cts_store_find(cts_store *st, const char *name, uint64_t *id)
     if (key.mv_size < 1 || key.mv_size > CTS_INDEX_NAME_MAX)
         return cts_fail(CTS_E_NOTFOUND, "%s: no item has the name '%.80s' (%zu bytes, allowed 1 to %d)", st->path, name,
                         key.mv_size, CTS_INDEX_NAME_MAX);
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
     rc = mdb_get(txn, st->names, &key, &v);
     if (rc == MDB_SUCCESS && v.mv_size == sizeof(*id))
@@ -52,8 +53,8 @@ int cts_store_find(cts_store *st, const char *name, uint64_t *id)
     else if (rc == MDB_NOTFOUND)
         rc = cts_fail(CTS_E_NOTFOUND, "%s: no item with the name '%s'", st->path, name);
     else
-        rc = store_fail(st, rc ? rc : MDB_CORRUPTED, "looking a name up");
-    store_read_end(st, txn);
+        rc = cts_store_fail(st, rc ? rc : MDB_CORRUPTED, "looking a name up");
+    cts_store_read_end(st, txn);
     return rc;
 }
 
@@ -65,7 +66,7 @@ static int get_row(cts_store *st, MDB_txn *txn, uint64_t id, store_row *out)
     if (rc == MDB_NOTFOUND)
         return cts_fail(CTS_E_NOTFOUND, "%s: no item with id %llu", st->path, (unsigned long long)id);
     if (rc != MDB_SUCCESS || v.mv_size != sizeof(*out))
-        return store_fail(st, rc ? rc : MDB_CORRUPTED, "reading a row");
+        return cts_store_fail(st, rc ? rc : MDB_CORRUPTED, "reading a row");
     memcpy(out, v.mv_data, sizeof(*out));
     return CTS_OK;
 }
@@ -78,21 +79,21 @@ int cts_store_get(cts_store *st, uint64_t id, cts_index_record *out)
     store_row row;
     int rc;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
     if ((rc = get_row(st, txn, id, &row)) != CTS_OK)
         goto out;
     if ((rc = mdb_get(txn, st->items, &key, &v)) != MDB_SUCCESS) {
-        rc = store_fail(st, rc, "reading a record");
+        rc = cts_store_fail(st, rc, "reading a record");
         goto out;
     }
-    if ((rc = store_record_decode(&r, st, id, &v)) != CTS_OK)
+    if ((rc = cts_store_record_decode(&r, st, id, &v)) != CTS_OK)
         goto out;
     for (int s = 0; s < CTS_SPACES; s++)
         r.has[s] = row.row[s] != STORE_NO_ROW;
     *out = r;
 out:
-    store_read_end(st, txn);
+    cts_store_read_end(st, txn);
     return rc;
 }
 
@@ -104,7 +105,7 @@ int cts_store_next(cts_store *st, uint64_t *id)
     MDB_txn *txn = NULL;
     int rc;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
     if ((rc = mdb_cursor_open(txn, st->rows, &cursor)) == MDB_SUCCESS)
         rc = mdb_cursor_get(cursor, &key, &v, MDB_SET_RANGE);
@@ -114,11 +115,11 @@ int cts_store_next(cts_store *st, uint64_t *id)
         *id = 0;
         rc = CTS_OK;
     } else {
-        rc = store_fail(st, rc ? rc : MDB_CORRUPTED, "listing items");
+        rc = cts_store_fail(st, rc ? rc : MDB_CORRUPTED, "listing items");
     }
     if (cursor)
         mdb_cursor_close(cursor);
-    store_read_end(st, txn);
+    cts_store_read_end(st, txn);
     return rc;
 }
 
@@ -130,13 +131,13 @@ static int copy_vector(cts_store *st, MDB_txn *txn, cts_space space, uint64_t id
     int rc = mdb_get(txn, st->vec[space], &key, &v);
 
     if (rc != MDB_SUCCESS)
-        return store_fail(st, rc, "reading vectors");
-    if ((rc = store_block_check(st, space, number, &v)) != CTS_OK)
+        return cts_store_fail(st, rc, "reading vectors");
+    if ((rc = cts_store_block_check(st, space, number, &v)) != CTS_OK)
         return rc;
-    if (store_block_ids(v.mv_data)[at] != id)
-        return cts_fail(CTS_E_FORMAT, "%s: vec.%s row %llu is not of id %llu", st->path, store_space_name(space),
+    if (cts_store_block_ids(v.mv_data)[at] != id)
+        return cts_fail(CTS_E_FORMAT, "%s: vec.%s row %llu is not of id %llu", st->path, cts_store_space_name(space),
                         (unsigned long long)row, (unsigned long long)id);
-    memcpy(out, store_block_vectors(st, v.mv_data) + at * st->info.dim, st->info.dim * sizeof(float));
+    memcpy(out, cts_store_block_vectors(st, v.mv_data) + at * st->info.dim, st->info.dim * sizeof(float));
     return CTS_OK;
 }
 
@@ -146,7 +147,7 @@ int cts_store_vectors(cts_store *st, cts_space space, const uint64_t *ids, size_
     store_row row;
     int rc;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
     for (size_t i = 0; i < n; i++) {
         rc = get_row(st, txn, ids[i], &row);
@@ -160,7 +161,7 @@ int cts_store_vectors(cts_store *st, cts_space space, const uint64_t *ids, size_
     }
     rc = CTS_OK;
 out:
-    store_read_end(st, txn);
+    cts_store_read_end(st, txn);
     return rc;
 }
 
@@ -205,7 +206,7 @@ static int load_attributes(cts_store *st, MDB_txn *txn, cts_space space, cts_sto
     int rc;
 
     if ((rc = mdb_cursor_open(txn, st->rows, &cursor)) != MDB_SUCCESS)
-        return store_fail(st, rc, "reading rows");
+        return cts_store_fail(st, rc, "reading rows");
     while ((rc = mdb_cursor_get(cursor, &key, &v, MDB_NEXT)) == MDB_SUCCESS) {
         if (v.mv_size != sizeof(row) || key.mv_size != sizeof(uint64_t)) {
             rc = MDB_CORRUPTED;
@@ -227,10 +228,10 @@ static int load_attributes(cts_store *st, MDB_txn *txn, cts_space space, cts_sto
     }
     mdb_cursor_close(cursor);
     if (rc != MDB_NOTFOUND)
-        return store_fail(st, rc, "reading rows");
+        return cts_store_fail(st, rc, "reading rows");
     if (n != r->n)
         return cts_fail(CTS_E_FORMAT, "%s: %zu items have a %s vector, the counters say %zu", st->path, n,
-                        store_space_name(space), r->n);
+                        cts_store_space_name(space), r->n);
     return CTS_OK;
 }
 
@@ -244,33 +245,33 @@ static int load_vectors(cts_store *st, MDB_txn *txn, cts_space space, cts_store_
     int rc;
 
     if ((rc = mdb_cursor_open(txn, st->vec[space], &cursor)) != MDB_SUCCESS)
-        return store_fail(st, rc, "reading vectors");
+        return cts_store_fail(st, rc, "reading vectors");
     while ((rc = mdb_cursor_get(cursor, &key, &v, MDB_NEXT)) == MDB_SUCCESS) {
         const uint64_t *ids;
         const float *vectors;
 
         memcpy(&number, key.mv_data, sizeof(number));
-        if ((rc = store_block_check(st, space, number, &v)) != CTS_OK)
+        if ((rc = cts_store_block_check(st, space, number, &v)) != CTS_OK)
             goto out;
-        ids = store_block_ids(v.mv_data);
-        vectors = store_block_vectors(st, v.mv_data);
+        ids = cts_store_block_ids(v.mv_data);
+        vectors = cts_store_block_vectors(st, v.mv_data);
         for (size_t i = 0; i < ((const store_block *)v.mv_data)->n_rows; i++) {
             if (ids[i] == 0)
                 continue;
             if (n == r->n || ids[i] != r->ids[n]) {
                 rc = cts_fail(CTS_E_FORMAT, "%s: vec.%s block %llu holds id %llu out of place", st->path,
-                              store_space_name(space), (unsigned long long)number, (unsigned long long)ids[i]);
+                              cts_store_space_name(space), (unsigned long long)number, (unsigned long long)ids[i]);
                 goto out;
             }
             memcpy(r->vectors + n++ * dim, vectors + i * dim, dim * sizeof(float));
         }
     }
     if (rc != MDB_NOTFOUND)
-        rc = store_fail(st, rc, "reading vectors");
+        rc = cts_store_fail(st, rc, "reading vectors");
     else
         rc = n == r->n ? CTS_OK
-                       : cts_fail(CTS_E_FORMAT, "%s: vec.%s holds %zu vectors, expected %zu", st->path, store_space_name(space),
-                                  n, r->n);
+                       : cts_fail(CTS_E_FORMAT, "%s: vec.%s holds %zu vectors, expected %zu", st->path,
+                                  cts_store_space_name(space), n, r->n);
 out:
     mdb_cursor_close(cursor);
     return rc;
@@ -283,9 +284,9 @@ int cts_store_load(cts_store *st, cts_space space, bool with_vectors, cts_store_
     store_state state;
     int rc;
 
-    if ((rc = store_read_begin(st, &txn)) != CTS_OK)
+    if ((rc = cts_store_read_begin(st, &txn)) != CTS_OK)
         return rc;
-    if ((rc = store_state_get(st, txn, &state)) != CTS_OK)
+    if ((rc = cts_store_state_get(st, txn, &state)) != CTS_OK)
         goto out;
     if ((rc = rows_alloc(&r, st, state.n_live[space], with_vectors)) != CTS_OK)
         goto out;
@@ -297,7 +298,7 @@ int cts_store_load(cts_store *st, cts_space space, bool with_vectors, cts_store_
     *out = r;
     memset(&r, 0, sizeof(r));
 out:
-    store_read_end(st, txn);
+    cts_store_read_end(st, txn);
     cts_store_rows_free(&r);
     return rc;
 }

@@ -1,5 +1,5 @@
-/* The record of an item: {u64 checksum of the rest, u32 bytes of the name, u32 zero, name, JSON object}. The name stands outside
- * the JSON so that a removal need not parse it.
+/* The record of an item: {u64 checksum of the rest, u32 bytes of the name, u32 zero, name, JSON object}. The name
+ * stands outside the JSON so that a removal need not parse it.
  * SPDX-License-Identifier: MIT */
 #include "index/store_internal.h"
 
@@ -31,8 +31,8 @@ static int set_text(json_t *j, const char *key, const char *text, const cts_stor
     if (!text)
         return CTS_OK;
     if (strlen(text) > CTS_INDEX_TEXT_MAX)
-        return cts_fail(CTS_E_LIMIT, "%s: item '%.80s': %s has %zu bytes, allowed %d", st->path, item, key, strlen(text),
-                        CTS_INDEX_TEXT_MAX);
+        return cts_fail(CTS_E_LIMIT, "%s: item '%.80s': %s has %zu bytes, allowed %d", st->path, item, key,
+                        strlen(text), CTS_INDEX_TEXT_MAX);
     if (!(v = json_string(text)))
         return cts_fail(CTS_E_INPUT, "%s: item '%.80s': %s is not UTF-8", st->path, item, key);
     if (json_object_set_new(j, key, v) != 0)
@@ -59,7 +59,7 @@ static int set_extra(json_t *j, const char *extra, const cts_store *st, const ch
     return json_object_set_new(j, "extra", v) == 0 ? CTS_OK : cts_fail(CTS_E_NOMEM, "%s: out of memory", st->path);
 }
 
-int store_record_encode(char **out, size_t *n, const cts_store *st, const cts_index_item *item)
+int cts_store_record_encode(char **out, size_t *n, const cts_store *st, const cts_index_item *item)
 {
     json_t *j = json_pack("{s:I, s:I, s:I}", "labels", (json_int_t)item->labels, "labels_known",
                           (json_int_t)item->labels_known, "flags", (json_int_t)item->flags);
@@ -86,7 +86,7 @@ int store_record_encode(char **out, size_t *n, const cts_store *st, const cts_in
     memcpy(value + HEAD, item->name, name_n);
     memcpy(value + HEAD + name_n, text, text_n);
     *n = HEAD + name_n + text_n;
-    sum = store_sum(value + 8, *n - 8);
+    sum = cts_store_sum(value + 8, *n - 8);
     memcpy(value, &sum, 8);
     *out = value;
 out:
@@ -95,7 +95,7 @@ out:
     return rc;
 }
 
-int store_record_name(const cts_store *st, uint64_t id, const MDB_val *v, const char **name, size_t *name_n)
+int cts_store_record_name(const cts_store *st, uint64_t id, const MDB_val *v, const char **name, size_t *name_n)
 {
     const char *p = v->mv_data;
     uint64_t sum;
@@ -106,7 +106,7 @@ int store_record_name(const cts_store *st, uint64_t id, const MDB_val *v, const 
                         (unsigned long long)id, v->mv_size, HEAD);
     memcpy(&sum, p, 8);
     memcpy(&n, p + 8, 4);
-    if (sum != store_sum(p + 8, v->mv_size - 8))
+    if (sum != cts_store_sum(p + 8, v->mv_size - 8))
         return cts_fail(CTS_E_FORMAT, "%s: the record of id %llu fails its checksum", st->path, (unsigned long long)id);
     if (n < 1 || n > CTS_INDEX_NAME_MAX || n > v->mv_size - HEAD)
         return cts_fail(CTS_E_FORMAT, "%s: the record of id %llu has a name of %u bytes, allowed 1 to %d", st->path,
@@ -138,7 +138,7 @@ static int get_u32(uint32_t *out, const json_t *j, const char *key, const char *
     return rc;
 }
 
-int store_record_decode(cts_index_record *out, const cts_store *st, uint64_t id, const MDB_val *v)
+int cts_store_record_decode(cts_index_record *out, const cts_store *st, uint64_t id, const MDB_val *v)
 {
     cts_index_record r = {.id = id};
     const json_t *extra;
@@ -147,7 +147,7 @@ int store_record_decode(cts_index_record *out, const cts_store *st, uint64_t id,
     size_t name_n;
     int rc;
 
-    if ((rc = store_record_name(st, id, v, &name, &name_n)) != CTS_OK)
+    if ((rc = cts_store_record_name(st, id, v, &name, &name_n)) != CTS_OK)
         return rc;
     if (!(r.name = malloc(name_n + 1)))
         return cts_fail(CTS_E_NOMEM, "%s: out of memory", st->path);
@@ -157,9 +157,11 @@ int store_record_decode(cts_index_record *out, const cts_store *st, uint64_t id,
         goto out;
     if ((rc = get_u32(&r.labels, j, "labels", r.name)) != CTS_OK ||
         (rc = get_u32(&r.labels_known, j, "labels_known", r.name)) != CTS_OK ||
-        (rc = get_u32(&r.flags, j, "flags", r.name)) != CTS_OK || (rc = get_text(&r.volume, j, "volume", r.name)) != CTS_OK ||
+        (rc = get_u32(&r.flags, j, "flags", r.name)) != CTS_OK ||
+        (rc = get_text(&r.volume, j, "volume", r.name)) != CTS_OK ||
         (rc = get_text(&r.patient, j, "patient", r.name)) != CTS_OK ||
-        (rc = get_text(&r.scan, j, "scan", r.name)) != CTS_OK || (rc = get_text(&r.report, j, "report", r.name)) != CTS_OK)
+        (rc = get_text(&r.scan, j, "scan", r.name)) != CTS_OK ||
+        (rc = get_text(&r.report, j, "report", r.name)) != CTS_OK)
         goto out;
     extra = json_object_get(j, "extra");
     if (!(r.extra = extra ? json_dumps(extra, JSON_COMPACT) : cts_strdup(""))) {

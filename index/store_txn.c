@@ -12,7 +12,7 @@
 /* Room that is added beyond the last page before a commit, see reserve_file(). */
 #define SLACK_BYTES (1u << 20)
 
-int store_fail(const cts_store *st, int mdb_rc, const char *what)
+int cts_store_fail(const cts_store *st, int mdb_rc, const char *what)
 {
     int rc = CTS_E_IO;
 
@@ -46,9 +46,9 @@ int store_fail(const cts_store *st, int mdb_rc, const char *what)
     return cts_fail(rc, "%s: %s: %s", st->path, what, mdb_strerror(mdb_rc));
 }
 
-/* Four independent lanes of 8-byte words, so that checking costs little beside reading. Every step is a bijection of the lane
- * and the lanes are joined by bijections, hence one changed word always changes the sum. */
-uint64_t store_sum(const void *p, size_t n)
+/* Four independent lanes of 8-byte words, so that checking costs little beside reading. Every step is a bijection of
+ * the lane and the lanes are joined by bijections, hence one changed word always changes the sum. */
+uint64_t cts_store_sum(const void *p, size_t n)
 {
     const uint64_t k = 0x9e3779b97f4a7c15u;
     const uint8_t *b = p;
@@ -83,10 +83,10 @@ static int adopt_map(cts_store *st)
     pthread_rwlock_wrlock(&st->map_lock);
     rc = mdb_env_set_mapsize(st->env, 0);
     pthread_rwlock_unlock(&st->map_lock);
-    return store_fail(st, rc, "taking over the size of the map");
+    return cts_store_fail(st, rc, "taking over the size of the map");
 }
 
-int store_read_begin(cts_store *st, MDB_txn **txn)
+int cts_store_read_begin(cts_store *st, MDB_txn **txn)
 {
     int rc, dead;
 
@@ -108,10 +108,10 @@ int store_read_begin(cts_store *st, MDB_txn **txn)
             break;
         }
     }
-    return store_fail(st, rc, "starting to read");
+    return cts_store_fail(st, rc, "starting to read");
 }
 
-void store_read_end(cts_store *st, MDB_txn *txn)
+void cts_store_read_end(cts_store *st, MDB_txn *txn)
 {
     if (!txn)
         return;
@@ -119,40 +119,41 @@ void store_read_end(cts_store *st, MDB_txn *txn)
     pthread_rwlock_unlock(&st->map_lock);
 }
 
-int store_state_get(cts_store *st, MDB_txn *txn, store_state *out)
+int cts_store_state_get(cts_store *st, MDB_txn *txn, store_state *out)
 {
     MDB_val key = {5, "state"}, v;
     store_state s;
     int rc = mdb_get(txn, st->meta, &key, &v);
 
     if (rc != MDB_SUCCESS)
-        return store_fail(st, rc, "reading the counters");
+        return cts_store_fail(st, rc, "reading the counters");
     if (v.mv_size != sizeof(s))
         return cts_fail(CTS_E_FORMAT, "%s: the counters have %zu bytes, expected %zu", st->path, v.mv_size, sizeof(s));
     memcpy(&s, v.mv_data, sizeof(s));
     if (s.magic != STORE_MAGIC)
-        return cts_fail(CTS_E_FORMAT, "%s: not a ctsearch index (magic %08x, expected %08x)", st->path, s.magic, STORE_MAGIC);
+        return cts_fail(CTS_E_FORMAT, "%s: not a ctsearch index (magic %08x, expected %08x)", st->path, s.magic,
+                        STORE_MAGIC);
     if (s.format != STORE_FORMAT)
         return cts_fail(CTS_E_UNSUPPORTED, "%s: index format %u, this program reads format %u", st->path, s.format,
                         STORE_FORMAT);
-    if (s.sum != store_sum(&s, offsetof(store_state, sum)))
+    if (s.sum != cts_store_sum(&s, offsetof(store_state, sum)))
         return cts_fail(CTS_E_FORMAT, "%s: the counters fail their checksum", st->path);
     *out = s;
     return CTS_OK;
 }
 
-int store_put(cts_store *st, MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_n, const void *p, size_t n,
-              unsigned mdb_flags, const char *what)
+int cts_store_put(cts_store *st, MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_n, const void *p, size_t n,
+                  unsigned mdb_flags, const char *what)
 {
     MDB_val k = {key_n, (void *)(uintptr_t)key}, v = {n, (void *)(uintptr_t)p};
 
     st->change_bytes += n;
-    return store_fail(st, mdb_put(txn, dbi, &k, &v, mdb_flags), what);
+    return cts_store_fail(st, mdb_put(txn, dbi, &k, &v, mdb_flags), what);
 }
 
-/* LMDB may leave pages at the very end of the file unwritten when they were taken and given back in one transaction, so that a
- * sound file could be shorter than its last page says. The file is made longer (sparse) first; then "shorter" always means cut
- * off, and open can refuse it. A failure here shows up again in the commit. */
+/* LMDB may leave pages at the very end of the file unwritten when they were taken and given back in one transaction,
+ * so that a sound file could be shorter than its last page says. The file is made longer (sparse) first; then
+ * "shorter" always means cut off, and open can refuse it. A failure here shows up again in the commit. */
 static void reserve_file(cts_store *st)
 {
     MDB_envinfo info;
@@ -182,12 +183,14 @@ static int grow_map(cts_store *st)
         want = st->max_map / STORE_PAGE * STORE_PAGE;
     if (want <= info.me_mapsize) {
         pthread_rwlock_unlock(&st->map_lock);
-        return cts_fail(CTS_E_FULL, "%s: the index is full: its map has %zu bytes and may not grow beyond %llu; nothing of this change was written",
+        return cts_fail(CTS_E_FULL,
+                        "%s: the index is full: its map has %zu bytes and may not grow beyond %llu; nothing of this "
+                        "change was written",
                         st->path, (size_t)info.me_mapsize, (unsigned long long)st->max_map);
     }
     rc = mdb_env_set_mapsize(st->env, want);
     pthread_rwlock_unlock(&st->map_lock);
-    return store_fail(st, rc, "growing the map");
+    return cts_store_fail(st, rc, "growing the map");
 }
 
 static int change_once(cts_store *st, store_change_fn fn, void *ctx)
@@ -205,19 +208,19 @@ static int change_once(cts_store *st, store_change_fn fn, void *ctx)
         pthread_rwlock_rdlock(&st->map_lock);
         rc = mdb_txn_begin(st->env, NULL, 0, &txn);
     }
-    if ((rc = store_fail(st, rc, "starting to write")) != CTS_OK)
+    if ((rc = cts_store_fail(st, rc, "starting to write")) != CTS_OK)
         goto out;
     st->change_bytes = 0;
-    if ((rc = store_state_get(st, txn, &state)) != CTS_OK)
+    if ((rc = cts_store_state_get(st, txn, &state)) != CTS_OK)
         goto out;
     if ((rc = fn(st, txn, &state, ctx)) != CTS_OK)
         goto out;
     state.generation++;
-    state.sum = store_sum(&state, offsetof(store_state, sum));
-    if ((rc = store_put(st, txn, st->meta, "state", 5, &state, sizeof(state), 0, "writing the counters")) != CTS_OK)
+    state.sum = cts_store_sum(&state, offsetof(store_state, sum));
+    if ((rc = cts_store_put(st, txn, st->meta, "state", 5, &state, sizeof(state), 0, "writing the counters")) != CTS_OK)
         goto out;
     reserve_file(st);
-    rc = store_fail(st, mdb_txn_commit(txn), "committing");
+    rc = cts_store_fail(st, mdb_txn_commit(txn), "committing");
     txn = NULL; /* freed by commit, whatever it returned */
 out:
     if (txn)
@@ -226,7 +229,7 @@ out:
     return rc;
 }
 
-int store_change(cts_store *st, store_change_fn fn, void *ctx)
+int cts_store_change(cts_store *st, store_change_fn fn, void *ctx)
 {
     int rc;
 

@@ -1,5 +1,5 @@
-/* Changes of the store: add, remove, compact. Vectors go through a buffer of one block a table, so that a batch writes every
- * block once.
+/* Changes of the store: add, remove, compact. Vectors go through a buffer of one block a table, so that a batch
+ * writes every block once.
  * SPDX-License-Identifier: MIT */
 #include "index/store_internal.h"
 
@@ -33,10 +33,10 @@ static int block_flush(block_buffer *b)
 
     if (!b->loaded || !b->dirty)
         return CTS_OK;
-    head->sum = store_sum((const char *)b->bytes + sizeof(head->sum), b->st->block_bytes - sizeof(head->sum));
+    head->sum = cts_store_sum((const char *)b->bytes + sizeof(head->sum), b->st->block_bytes - sizeof(head->sum));
     b->dirty = false;
-    return store_put(b->st, b->txn, b->st->vec[b->space], &b->number, sizeof(b->number), b->bytes, b->st->block_bytes, 0,
-                     "writing vectors");
+    return cts_store_put(b->st, b->txn, b->st->vec[b->space], &b->number, sizeof(b->number), b->bytes,
+                         b->st->block_bytes, 0, "writing vectors");
 }
 
 /* Make `number` the block in the buffer, empty when `fresh`. */
@@ -57,8 +57,8 @@ static int block_load(block_buffer *b, uint64_t number, bool fresh)
         head->dim = (uint32_t)b->st->info.dim;
     } else {
         if ((rc = mdb_get(b->txn, b->st->vec[b->space], &key, &v)) != MDB_SUCCESS)
-            return store_fail(b->st, rc, "reading vectors");
-        if ((rc = store_block_check(b->st, b->space, number, &v)) != CTS_OK)
+            return cts_store_fail(b->st, rc, "reading vectors");
+        if ((rc = cts_store_block_check(b->st, b->space, number, &v)) != CTS_OK)
             return rc;
         memcpy(b->bytes, v.mv_data, v.mv_size);
     }
@@ -76,8 +76,8 @@ static int block_append(block_buffer *b, uint64_t row, uint64_t id, const float 
 
     if ((rc = block_load(b, row / st->rows_per_block, at == 0)) != CTS_OK)
         return rc;
-    store_block_ids(b->bytes)[at] = id;
-    memcpy(store_block_vectors(st, b->bytes) + at * dim, vector, dim * sizeof(float));
+    cts_store_block_ids(b->bytes)[at] = id;
+    memcpy(cts_store_block_vectors(st, b->bytes) + at * dim, vector, dim * sizeof(float));
     ((store_block *)b->bytes)->n_rows = (uint32_t)(at + 1);
     b->dirty = true;
     return CTS_OK;
@@ -91,16 +91,18 @@ static int block_erase(block_buffer *b, uint64_t row, uint64_t id)
 
     if ((rc = block_load(b, row / st->rows_per_block, false)) != CTS_OK)
         return rc;
-    if (store_block_ids(b->bytes)[at] != id)
-        return cts_fail(CTS_E_FORMAT, "%s: %s row %llu belongs to id %llu, expected %llu", st->path, store_space_name(b->space),
-                        (unsigned long long)row, (unsigned long long)store_block_ids(b->bytes)[at], (unsigned long long)id);
-    store_block_ids(b->bytes)[at] = 0;
-    memset(store_block_vectors(st, b->bytes) + at * dim, 0, dim * sizeof(float));
+    if (cts_store_block_ids(b->bytes)[at] != id)
+        return cts_fail(CTS_E_FORMAT, "%s: %s row %llu belongs to id %llu, expected %llu", st->path,
+                        cts_store_space_name(b->space), (unsigned long long)row,
+                        (unsigned long long)cts_store_block_ids(b->bytes)[at], (unsigned long long)id);
+    cts_store_block_ids(b->bytes)[at] = 0;
+    memset(cts_store_block_vectors(st, b->bytes) + at * dim, 0, dim * sizeof(float));
     b->dirty = true;
     return CTS_OK;
 }
 
-/* A removal or an update inside a batch must see the blocks as the batch has changed them: both go through these buffers. */
+/* A removal or an update inside a batch must see the blocks as the batch has changed them: both go through these
+ * buffers. */
 typedef struct {
     block_buffer block[CTS_SPACES];
 } batch_blocks;
@@ -134,7 +136,7 @@ static int delete_key(cts_store *st, MDB_txn *txn, MDB_dbi dbi, const void *p, s
 {
     MDB_val key = {n, (void *)(uintptr_t)p};
 
-    return store_fail(st, mdb_del(txn, dbi, &key, NULL), what);
+    return cts_store_fail(st, mdb_del(txn, dbi, &key, NULL), what);
 }
 
 static int remove_item(cts_store *st, MDB_txn *txn, store_state *state, batch_blocks *blocks, uint64_t id)
@@ -149,12 +151,13 @@ static int remove_item(cts_store *st, MDB_txn *txn, store_state *state, batch_bl
     if (rc == MDB_NOTFOUND)
         return cts_fail(CTS_E_NOTFOUND, "%s: no item with id %llu", st->path, (unsigned long long)id);
     if (rc != MDB_SUCCESS || v.mv_size != sizeof(row))
-        return rc ? store_fail(st, rc, "reading a row")
-                  : cts_fail(CTS_E_FORMAT, "%s: the row of id %llu has %zu bytes", st->path, (unsigned long long)id, v.mv_size);
+        return rc ? cts_store_fail(st, rc, "reading a row")
+                  : cts_fail(CTS_E_FORMAT, "%s: the row of id %llu has %zu bytes", st->path, (unsigned long long)id,
+                             v.mv_size);
     memcpy(&row, v.mv_data, sizeof(row));
     if ((rc = mdb_get(txn, st->items, &key, &v)) != MDB_SUCCESS)
-        return store_fail(st, rc, "reading a record");
-    if ((rc = store_record_name(st, id, &v, &name, &name_n)) != CTS_OK)
+        return cts_store_fail(st, rc, "reading a record");
+    if ((rc = cts_store_record_name(st, id, &v, &name, &name_n)) != CTS_OK)
         return rc;
     memcpy(name_copy, name, name_n); /* v dies with the first change of the tree */
     for (int s = 0; s < CTS_SPACES; s++) {
@@ -200,12 +203,13 @@ static int add_item(cts_store *st, MDB_txn *txn, store_state *state, batch_block
     if (rc == MDB_SUCCESS) {
         memcpy(&old, v.mv_data, sizeof(old));
         if (!job->update)
-            return cts_fail(CTS_E_INPUT, "%s: item '%s' is in the index already (id %llu) and an update was not asked for",
-                            st->path, item->name, (unsigned long long)old);
+            return cts_fail(CTS_E_INPUT,
+                            "%s: item '%s' is in the index already (id %llu) and an update was not asked for", st->path,
+                            item->name, (unsigned long long)old);
         if ((rc = remove_item(st, txn, state, blocks, old)) != CTS_OK)
             return rc;
     } else if (rc != MDB_NOTFOUND) {
-        return store_fail(st, rc, "looking a name up");
+        return cts_store_fail(st, rc, "looking a name up");
     }
     row.patient = group_hash(item->patient);
     row.scan = group_hash(item->scan);
@@ -220,10 +224,12 @@ static int add_item(cts_store *st, MDB_txn *txn, store_state *state, batch_block
         state->n_live[s]++;
     }
     /* ids only grow: appending keeps the pages full */
-    if ((rc = store_put(st, txn, st->items, &id, sizeof(id), job->records[i], job->record_n[i], MDB_APPEND,
-                        "writing a record")) != CTS_OK ||
-        (rc = store_put(st, txn, st->rows, &id, sizeof(id), &row, sizeof(row), MDB_APPEND, "writing a row")) != CTS_OK ||
-        (rc = store_put(st, txn, st->names, item->name, strlen(item->name), &id, sizeof(id), 0, "writing a name")) != CTS_OK)
+    if ((rc = cts_store_put(st, txn, st->items, &id, sizeof(id), job->records[i], job->record_n[i], MDB_APPEND,
+                            "writing a record")) != CTS_OK ||
+        (rc = cts_store_put(st, txn, st->rows, &id, sizeof(id), &row, sizeof(row), MDB_APPEND, "writing a row")) !=
+            CTS_OK ||
+        (rc = cts_store_put(st, txn, st->names, item->name, strlen(item->name), &id, sizeof(id), 0,
+                            "writing a name")) != CTS_OK)
         return rc;
     state->next_id++;
     state->n_items++;
@@ -259,8 +265,8 @@ static int check_vector(const cts_store *st, const char *name, const char *what,
     if (!(length <= 3.4e38))
         return cts_fail(CTS_E_INPUT, "%s: item '%s': its %s vector holds a NaN or an infinity", st->path, name, what);
     if (!(fabs(length - 1.0) <= CTS_INDEX_NORM_TOLERANCE))
-        return cts_fail(CTS_E_INPUT, "%s: item '%s': its %s vector has length %.6g, allowed 1 within %g", st->path, name, what,
-                        length, CTS_INDEX_NORM_TOLERANCE);
+        return cts_fail(CTS_E_INPUT, "%s: item '%s': its %s vector has length %.6g, allowed 1 within %g", st->path,
+                        name, what, length, CTS_INDEX_NORM_TOLERANCE);
     return CTS_OK;
 }
 
@@ -299,10 +305,10 @@ int cts_store_add(cts_store *st, const cts_index_item *items, size_t n, bool upd
     for (size_t i = 0; i < n; i++) {
         if ((rc = check_item(st, &items[i], i)) != CTS_OK)
             goto out;
-        if ((rc = store_record_encode(&job.records[i], &job.record_n[i], st, &items[i])) != CTS_OK)
+        if ((rc = cts_store_record_encode(&job.records[i], &job.record_n[i], st, &items[i])) != CTS_OK)
             goto out;
     }
-    if ((rc = store_change(st, add_change, &job)) != CTS_OK)
+    if ((rc = cts_store_change(st, add_change, &job)) != CTS_OK)
         goto out;
     if (ids)
         memcpy(ids, job.ids, n * sizeof(*ids));
@@ -341,7 +347,7 @@ int cts_store_remove(cts_store *st, const uint64_t *ids, size_t n)
 {
     remove_job job = {ids, n};
 
-    return n == 0 ? CTS_OK : store_change(st, remove_change, &job);
+    return n == 0 ? CTS_OK : cts_store_change(st, remove_change, &job);
 }
 
 /* Point id's row of one space at `row`. */
@@ -352,13 +358,14 @@ static int move_row(cts_store *st, MDB_txn *txn, cts_space space, uint64_t id, u
     int rc = mdb_get(txn, st->rows, &key, &v);
 
     if (rc != MDB_SUCCESS || v.mv_size != sizeof(r))
-        return store_fail(st, rc ? rc : MDB_CORRUPTED, "reading a row");
+        return cts_store_fail(st, rc ? rc : MDB_CORRUPTED, "reading a row");
     memcpy(&r, v.mv_data, sizeof(r));
     r.row[space] = row;
-    return store_put(st, txn, st->rows, &id, sizeof(id), &r, sizeof(r), 0, "writing a row");
+    return cts_store_put(st, txn, st->rows, &id, sizeof(id), &r, sizeof(r), 0, "writing a row");
 }
 
-/* Rows move down in order. Block `to` is only written when block `from` >= to has been copied out, so nothing is lost. */
+/* Rows move down in order. Block `to` is only written when block `from` >= to has been copied out, so nothing is
+ * lost. */
 static int compact_space(cts_store *st, MDB_txn *txn, store_state *state, cts_space space)
 {
     uint64_t n_blocks = (state->n_rows[space] + st->rows_per_block - 1) / st->rows_per_block, n = 0;
@@ -371,13 +378,13 @@ static int compact_space(cts_store *st, MDB_txn *txn, store_state *state, cts_sp
         if ((rc = block_load(&from, number, false)) != CTS_OK)
             goto out;
         for (size_t i = 0; i < ((store_block *)from.bytes)->n_rows; i++) {
-            uint64_t id = store_block_ids(from.bytes)[i];
+            uint64_t id = cts_store_block_ids(from.bytes)[i];
 
             if (id == 0)
                 continue;
             if (n != number * st->rows_per_block + i && (rc = move_row(st, txn, space, id, n)) != CTS_OK)
                 goto out;
-            if ((rc = block_append(&to, n++, id, store_block_vectors(st, from.bytes) + i * st->info.dim)) != CTS_OK)
+            if ((rc = block_append(&to, n++, id, cts_store_block_vectors(st, from.bytes) + i * st->info.dim)) != CTS_OK)
                 goto out;
         }
     }
@@ -413,5 +420,5 @@ int cts_store_compact(cts_store *st)
         return rc;
     if (s.n_rows[0] == s.n_vectors[0] && s.n_rows[1] == s.n_vectors[1])
         return CTS_OK;
-    return store_change(st, compact_change, NULL);
+    return cts_store_change(st, compact_change, NULL);
 }

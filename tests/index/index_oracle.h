@@ -16,7 +16,7 @@ typedef struct {
 
 static inline int oracle_order(const void *a, const void *b)
 {
-    const oracle_item *x = a, *y = b;
+    const oracle_item *x = (const oracle_item *)a, *y = (const oracle_item *)b;
 
     if (x->score != y->score)
         return x->score > y->score ? -1 : 1;
@@ -40,10 +40,10 @@ static inline bool oracle_same_group(const cts_index_query *q, size_t a, size_t 
 }
 
 /* hits [k]; returns their number. items [n] is reordered. */
-static inline size_t oracle_search(const cts_index_query *q, const float *query, size_t dim, oracle_item *items, size_t n,
-                                   cts_index_hit *hits)
+static inline size_t oracle_search(const cts_index_query *q, const float *query, size_t dim, oracle_item *items,
+                                   size_t n, cts_index_hit *hits)
 {
-    size_t taken = 0, *numbers = malloc((q->k + 1) * sizeof(*numbers));
+    size_t taken = 0, *numbers = (size_t *)malloc((q->k + 1) * sizeof(*numbers));
 
     assert_non_null(numbers);
     for (size_t i = 0; i < n; i++)
@@ -59,7 +59,8 @@ static inline size_t oracle_search(const cts_index_query *q, const float *query,
         if (seen)
             continue;
         numbers[taken] = items[i].number;
-        hits[taken++] = (cts_index_hit){items[i].id, items[i].score};
+        hits[taken].id = items[i].id;
+        hits[taken++].score = items[i].score;
     }
     free(numbers);
     return taken;
@@ -68,8 +69,9 @@ static inline size_t oracle_search(const cts_index_query *q, const float *query,
 /* Run the query and compare every hit with the oracle's. */
 static inline void oracle_compare(cts_index *ix, const cts_index_query *q, size_t dim, oracle_item *items, size_t n)
 {
-    cts_index_hit *got = malloc(q->n_queries * q->k * sizeof(*got)), *want = malloc(q->k * sizeof(*want));
-    size_t *n_got = malloc(q->n_queries * sizeof(*n_got));
+    cts_index_hit *got = (cts_index_hit *)malloc(q->n_queries * q->k * sizeof(*got)),
+                  *want = (cts_index_hit *)malloc(q->k * sizeof(*want));
+    size_t *n_got = (size_t *)malloc(q->n_queries * sizeof(*n_got));
     cts_index_search_info info;
 
     assert_true(got && want && n_got);

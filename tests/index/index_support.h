@@ -20,23 +20,23 @@
 #include "kernels/base/status.h"
 
 /* A status of CTS_OK, else the sentence is printed and the test fails. */
-#define OK(call)                                                                  \
-    do {                                                                          \
-        int rc_ = (call);                                                         \
-        if (rc_ != CTS_OK) {                                                      \
-            print_error("%s:%d: %s -> %s: %s\n", __FILE__, __LINE__, #call, cts_status_name(rc_), cts_error()); \
-            fail();                                                               \
-        }                                                                         \
+#define OK(call)                                                                                                       \
+    do {                                                                                                               \
+        int rc_ = (call);                                                                                              \
+        if (rc_ != CTS_OK) {                                                                                           \
+            print_error("%s:%d: %s -> %s: %s\n", __FILE__, __LINE__, #call, cts_status_name(rc_), cts_error());        \
+            fail();                                                                                                    \
+        }                                                                                                              \
     } while (0)
 
 /* The call fails with this status and a sentence that holds `text`. */
-#define FAILS(rc, text, call)                                                     \
-    do {                                                                          \
-        int rc_ = (call);                                                         \
-        if (rc_ != (rc) || !strstr(cts_error(), text)) {                          \
-            print_error("%s:%d: %s -> %s: %s\n", __FILE__, __LINE__, #call, cts_status_name(rc_), cts_error()); \
-            fail();                                                               \
-        }                                                                         \
+#define FAILS(rc, text, call)                                                                                          \
+    do {                                                                                                               \
+        int rc_ = (call);                                                                                              \
+        if (rc_ != (rc) || !strstr(cts_error(), text)) {                                                               \
+            print_error("%s:%d: %s -> %s: %s\n", __FILE__, __LINE__, #call, cts_status_name(rc_), cts_error());        \
+            fail();                                                                                                    \
+        }                                                                                                              \
     } while (0)
 
 static inline char *scratch_make(void)
@@ -66,7 +66,7 @@ static inline void unit_scale(float *v, size_t dim)
 /* n unit vectors around n_clusters centres (0 = none) that are the same for every key of one `centres` stream. */
 static inline float *vectors_make(uint64_t key, size_t n, size_t dim, size_t n_clusters)
 {
-    float *v = malloc(n * dim * sizeof(*v));
+    float *v = (float *)malloc(n * dim * sizeof(*v));
     cts_rng rng = cts_rng_make(cts_rng_split(key, 1));
     uint64_t centres = cts_rng_split(77, n_clusters);
 
@@ -97,24 +97,26 @@ static inline void item_make(named_item *n, size_t i, const float *image, const 
     snprintf(n->patient, sizeof(n->patient), "patient_%zu", i / 4);
     snprintf(n->scan, sizeof(n->scan), "s%zu", i / 2);
     snprintf(n->report, sizeof(n->report), "Report number %zu: \"quoted\"\nsecond line, caf\xc3\xa9.", i);
-    n->item = (cts_index_item){.name = n->name,
-                               .image = image,
-                               .text = text,
-                               .volume = n->volume,
-                               .patient = n->patient,
-                               .scan = n->scan,
-                               .report = n->report,
-                               .labels = (uint32_t)(i % 8),
-                               .labels_known = i % 16 == 15 ? 3u : 7u,
-                               .flags = (uint32_t)i};
+    memset(&n->item, 0, sizeof(n->item));
+    n->item.name = n->name;
+    n->item.image = image;
+    n->item.text = text;
+    n->item.volume = n->volume;
+    n->item.patient = n->patient;
+    n->item.scan = n->scan;
+    n->item.report = n->report;
+    n->item.labels = (uint32_t)(i % 8);
+    n->item.labels_known = i % 16 == 15 ? 3u : 7u;
+    n->item.flags = (uint32_t)i;
 }
 
 /* Add items [from, from + n) in one transaction; images [n, dim] and texts [n, dim] may be NULL. */
-static inline int items_add(cts_index *ix, size_t from, size_t n, const float *images, const float *texts, bool update, uint64_t *ids)
+static inline int items_add(cts_index *ix, size_t from, size_t n, const float *images, const float *texts, bool update,
+                            uint64_t *ids)
 {
     size_t dim = cts_index_describe(ix)->dim;
-    named_item *names = calloc(n, sizeof(*names));
-    cts_index_item *items = calloc(n, sizeof(*items));
+    named_item *names = (named_item *)calloc(n, sizeof(*names));
+    cts_index_item *items = (cts_index_item *)calloc(n, sizeof(*items));
     int rc;
 
     assert_true(names && items);
@@ -130,15 +132,17 @@ static inline int items_add(cts_index *ix, size_t from, size_t n, const float *i
 
 static inline cts_index *index_make(const char *path, size_t dim)
 {
-    cts_index_options o = {.dim = dim,
-                           .model_digest = "aaaaaaaaaaaaaaaa1111",
-                           .tokenizer_digest = "bbbbbbbbbbbbbbbb2222",
-                           .recipe_digest = "cccccccccccccccc3333",
-                           .model = "models/nano",
-                           .recipe = "{\"size\": [64, 96, 96]}",
-                           .meta = "{\"labels\": [\"a\", \"b\"]}"};
+    cts_index_options o;
     cts_index *ix = NULL;
 
+    memset(&o, 0, sizeof(o));
+    o.dim = dim;
+    o.model_digest = "aaaaaaaaaaaaaaaa1111";
+    o.tokenizer_digest = "bbbbbbbbbbbbbbbb2222";
+    o.recipe_digest = "cccccccccccccccc3333";
+    o.model = "models/nano";
+    o.recipe = "{\"size\": [64, 96, 96]}";
+    o.meta = "{\"labels\": [\"a\", \"b\"]}";
     OK(cts_index_create(&ix, path, &o));
     return ix;
 }

@@ -17,7 +17,8 @@ typedef struct {
 
 static fixture fixture_make(void)
 {
-    fixture f = {.path = scratch_make(), .images = vectors_make(SEED, N, DIM, 40), .texts = vectors_make(SEED + 1, N, DIM, 40)};
+    fixture f = {
+        .path = scratch_make(), .images = vectors_make(SEED, N, DIM, 40), .texts = vectors_make(SEED + 1, N, DIM, 40)};
 
     f.ix = index_make(f.path, DIM);
     OK(items_add(f.ix, 0, N, f.images, f.texts, false, f.ids));
@@ -65,16 +66,17 @@ static void types(void **state)
         const char *factory;
         int effort;
         double least;
-    } cases[] = {{"IVF16,Flat", 0, 0.9},    {"IVF16,Flat", 16, 1.0}, {"HNSW16", 0, 0.95},      {"SQfp16", 0, 0.99},
-                 {"IVF16,SQ8", 0, 0.9},     {"PQ8x4np", 0, 0.2},      {"PCA16,IVF8,Flat", 8, 0.3}, {"SQ8", 0, 0.95},
-                 {"IVF16,PQ8x4", 16, 0.2}};
+    } cases[] = {{"IVF16,Flat", 0, 0.9},      {"IVF16,Flat", 16, 1.0}, {"HNSW16", 0, 0.95},
+                 {"SQfp16", 0, 0.99},         {"IVF16,SQ8", 0, 0.9},   {"PQ8x4np", 0, 0.2},
+                 {"PCA16,IVF8,Flat", 8, 0.3}, {"SQ8", 0, 0.95},        {"IVF16,PQ8x4", 16, 0.2}};
     fixture f = fixture_make();
     cts_pool *pool = NULL;
 
     (void)state;
     OK(cts_pool_create(&pool, 2));
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        cts_index_build_options o = {.factory = cases[i].factory, .effort = cases[i].effort, .pool = pool, .recall_queries = 100};
+        cts_index_build_options o = {
+            .factory = cases[i].factory, .effort = cases[i].effort, .pool = pool, .recall_queries = 100};
         cts_index_search_info info;
         cts_index_build_result r;
         cts_index_stat s;
@@ -88,8 +90,8 @@ static void types(void **state)
         if (!(r.ann.recall >= cases[i].least && r.ann.recall <= 1.0))
             fail_msg("%s: recall %g, at least %g expected", cases[i].factory, r.ann.recall, cases[i].least);
         recall = recall_of(&f, f.texts, 100, 10, &info);
-        print_message("%-16s recall measured %.3f, here %.3f, effort %d, %llu bytes\n", cases[i].factory, r.ann.recall, recall,
-                      r.ann.effort, (unsigned long long)r.ann.bytes);
+        print_message("%-16s recall measured %.3f, here %.3f, effort %d, %llu bytes\n", cases[i].factory, r.ann.recall,
+                      recall, r.ann.effort, (unsigned long long)r.ann.bytes);
         assert_false(info.exact);
         assert_string_equal(info.note, "");
         if (!(fabs(recall - r.ann.recall) <= 0.25))
@@ -124,8 +126,8 @@ static void types(void **state)
 static void refused(void **state)
 {
     fixture f = fixture_make();
-    static const char *const bad[] = {"",         "NoSuchIndex",   "IVF4000,Flat", "IVF99999999999999999999,Flat",
-                                      "PQ7",      "IVF16,Flat,,x", "IDMap,Flat", "HNSW2000000000"};
+    static const char *const bad[] = {"",    "NoSuchIndex",   "IVF4000,Flat", "IVF99999999999999999999,Flat",
+                                      "PQ7", "IVF16,Flat,,x", "IDMap,Flat",   "HNSW2000000000"};
     cts_index_build_result r;
     cts_index_stat s;
     char longer[300];
@@ -139,18 +141,20 @@ static void refused(void **state)
     }
     memset(longer, 'x', sizeof(longer));
     longer[299] = 0;
-    FAILS(CTS_E_INPUT, "299 bytes", cts_index_build(f.ix, CTS_SPACE_IMAGE, &(cts_index_build_options){.factory = longer}, &r));
+    FAILS(CTS_E_INPUT, "299 bytes",
+          cts_index_build(f.ix, CTS_SPACE_IMAGE, &(cts_index_build_options){.factory = longer}, &r));
     OK(cts_index_stats(f.ix, &s));
     assert_false(s.has_ann[CTS_SPACE_IMAGE]);
     index_verify(f.ix);
     cts_index_close(f.ix);
     OK(cts_index_open(&f.ix, f.path, false, 0));
-    FAILS(CTS_E_INPUT, "reading only", cts_index_build(f.ix, CTS_SPACE_IMAGE, &(cts_index_build_options){.factory = "Flat"}, &r));
+    FAILS(CTS_E_INPUT, "reading only",
+          cts_index_build(f.ix, CTS_SPACE_IMAGE, &(cts_index_build_options){.factory = "Flat"}, &r));
     fixture_end(&f);
 }
 
-/* After the build items come, go and change. With every list probed the approximate index finds all it knows, so its answers must
- * be the exact ones: nothing removed, everything new, every exclusion and group. */
+/* After the build items come, go and change. With every list probed the approximate index finds all it knows, so its
+ * answers must be the exact ones: nothing removed, everything new, every exclusion and group. */
 static void the_store_moves_on(void **state)
 {
     static const char *const factories[] = {"IVF16,Flat", "HNSW32"};
@@ -175,7 +179,8 @@ static void the_store_moves_on(void **state)
         }
         OK(cts_index_remove(f.ix, gone, n_gone));
         OK(items_add(f.ix, N, 300, more, NULL, false, newer));
-        OK(items_add(f.ix, 0, 100, more + 300 * DIM, NULL, true, newer + 300)); /* updates: the old vectors must not answer */
+        OK(items_add(f.ix, 0, 100, more + 300 * DIM, NULL, true,
+                     newer + 300)); /* updates: the old vectors must not answer */
         for (size_t i = 0; i < 400; i++)
             items[n++] = (oracle_item){newer[i], i < 300 ? N + i : i - 300, more + i * DIM, 0};
         OK(cts_index_stats(f.ix, &s));

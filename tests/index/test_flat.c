@@ -6,7 +6,8 @@
 
 #define SEED 11u
 
-/* Hits of the fast search are those of the plain one: scores to rounding, rows equal unless two scores are that close. */
+/* Hits of the fast search are those of the plain one: scores to rounding, rows equal unless two scores are that
+ * close. */
 static void compare(const cts_flat_hit *got, const cts_flat_hit *want, size_t n, size_t dim)
 {
     for (size_t i = 0; i < n; i++) {

@@ -1,5 +1,5 @@
-/* Searching an index: every combination of filter, exclusion and grouping against an oracle, ties, changes, and readers beside a
- * writer in one process and in two.
+/* Searching an index: every combination of filter, exclusion and grouping against an oracle, ties, changes, and
+ * readers beside a writer in one process and in two.
  * SPDX-License-Identifier: MIT */
 #include "tests/index/index_oracle.h"
 
@@ -68,7 +68,7 @@ static void every_combination(void **state)
 /* Copies of one vector: equal scores come in the order of ids, and items without patient or scan are no group. */
 static void ties_and_loners(void **state)
 {
-    char *path = scratch_make(), names[100][8];
+    char *path = scratch_make(), names[100][16];
     float v[DIM] = {0.6f, 0.8f};
     cts_index *ix = index_make(path, DIM);
     cts_index_item items[100];
@@ -155,7 +155,8 @@ static void *reader_main(void *arg)
     size_t n[4];
 
     while (!job->stop && !job->failed) {
-        cts_index_query q = {.queries = job->queries, .n_queries = 4, .k = 10, .group = (cts_index_group)(job->rounds % 3)};
+        cts_index_query q = {
+            .queries = job->queries, .n_queries = 4, .k = 10, .group = (cts_index_group)(job->rounds % 3)};
 
         if (cts_index_search(job->ix, &q, hits, n, NULL) != CTS_OK) {
             fprintf(stderr, "reader: %s\n", cts_error());
@@ -251,9 +252,12 @@ static void reader_in_another_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_combination),       cmocka_unit_test(ties_and_loners),
-        cmocka_unit_test(bad_queries),             cmocka_unit_test(changes_are_seen_at_once),
-        cmocka_unit_test(readers_beside_a_writer), cmocka_unit_test(reader_in_another_process),
+        cmocka_unit_test(every_combination),
+        cmocka_unit_test(ties_and_loners),
+        cmocka_unit_test(bad_queries),
+        cmocka_unit_test(changes_are_seen_at_once),
+        cmocka_unit_test(readers_beside_a_writer),
+        cmocka_unit_test(reader_in_another_process),
     };
 
     print_message("seed %u\n", SEED);

@@ -228,7 +228,8 @@ static void mismatch(void **state)
     scratch_remove(path);
 }
 
-/* 1 MiB at first, 8,000 vectors of 512: the map must double several times, with another handle's reader in a second process. */
+/* 1 MiB at first, 8,000 vectors of 512: the map must double several times, with another handle's reader in a second
+ * process. */
 static void map_growth(void **state)
 {
     enum { n = 8000, dim = 512 };
@@ -247,7 +248,8 @@ static void map_growth(void **state)
     OK(items_add(ix, 0, 10, v, NULL, false, NULL));
     cts_index_close(ix);
     if ((reader = fork()) == 0) {
-        int bad = cts_index_open(&ix, path, false, 0) != CTS_OK || cts_index_stats(ix, &s) != CTS_OK || s.store.n_items != 10;
+        int bad =
+            cts_index_open(&ix, path, false, 0) != CTS_OK || cts_index_stats(ix, &s) != CTS_OK || s.store.n_items != 10;
 
         if (!bad && read(go[0], &byte, 1) == 1)
             bad = cts_index_stats(ix, &s) != CTS_OK || s.store.n_items != n; /* the map was resized under it */
@@ -264,7 +266,8 @@ static void map_growth(void **state)
     assert_int_equal(s.store.n_items, n);
     assert_true(s.store.map_bytes >= 16 << 20);
     /* blocks keep the file near the payload: LMDB alone would have doubled it */
-    print_message("%d x %d floats: file %.2f of the vectors' bytes\n", n, dim, (double)s.store.file_bytes / (n * dim * 4.0));
+    print_message("%d x %d floats: file %.2f of the vectors' bytes\n", n, dim,
+                  (double)s.store.file_bytes / (n * dim * 4.0));
     assert_true((double)s.store.file_bytes < 1.4 * n * dim * 4.0);
     index_verify(ix);
     cts_index_close(ix);
