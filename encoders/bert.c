@@ -1,7 +1,8 @@
 /* BERT (Devlin et al. 2019) for any Hugging Face config.json of a BertModel: CXR-BERT, MiniLM, self-made small ones.
  *
- * Post-norm encoder over packed tokens: no padding, sequences are told apart by offsets. Names are those of the Hugging Face state dict; the pooler is not
- * part of it, because the pair takes the hidden state of the first token ([CLS]).
+ * Post-norm encoder over packed tokens: no padding, sequences are told apart by offsets. Names are those of the Hugging
+ * Face state dict; the pooler is not part of it, because the pair takes the hidden state of the first token ([CLS]) or,
+ * with "pooling": "mean", the mean over the sequence.
  *   x = LN(word + position + type); layer: x = LN(x + dense(attention(x))); x = LN(x + dense(gelu(dense(x))))
  * Initial values as published: weights normal with initializer_range, biases 0. GELU is the erf form.
  * SPDX-License-Identifier: MIT */
@@ -18,6 +19,7 @@ typedef struct {
     int64_t vocab, hidden, layers, heads, intermediate, positions, types;
     double eps, hidden_dropout, attention_dropout, range;
     cts_act_kind act;
+    bool mean; /* the vector is the mean of a sequence's tokens, not its first */
 } bert;
 
 #define SIZES(hidden, layers, heads, intermediate)                                                                     \
@@ -68,6 +70,20 @@ static int parse_act(cts_act_kind *out, const json_t *j, const char *file)
     return CTS_OK;
 }
 
+/* "pooling" is ours: Hugging Face keeps it outside config.json. */
+static int parse_pooling(bert *c, const json_t *j, const char *file)
+{
+    const char *pooling = "cls";
+    int rc = cts_json_string(&pooling, j, "pooling", false, file);
+
+    if (rc != CTS_OK)
+        return rc;
+    if (strcmp(pooling, "cls") != 0 && strcmp(pooling, "mean") != 0)
+        return cts_fail(CTS_E_INPUT, "%s: field \"pooling\" is \"%s\", allowed are cls and mean", file, pooling);
+    c->mean = !strcmp(pooling, "mean");
+    return CTS_OK;
+}
+
 static int parse_rates(bert *c, const json_t *j, const char *file)
 {
     int rc;
@@ -99,7 +115,7 @@ static int parse(void **config, const json_t *j, const char *file)
         (rc = cts_json_int(&c.positions, j, "max_position_embeddings", true, 1, 1 << 20, file)) != CTS_OK ||
         (rc = cts_json_int(&c.types, j, "type_vocab_size", false, 1, 1024, file)) != CTS_OK ||
         (rc = parse_rates(&c, j, file)) != CTS_OK || (rc = parse_act(&c.act, j, file)) != CTS_OK ||
-        (rc = refuse_variants(j, file)) != CTS_OK)
+        (rc = parse_pooling(&c, j, file)) != CTS_OK || (rc = refuse_variants(j, file)) != CTS_OK)
         return rc;
     if (c.hidden % c.heads != 0)
         return cts_fail(CTS_E_INPUT, "%s: hidden_size %lld is no multiple of num_attention_heads %lld", file,
@@ -116,13 +132,13 @@ static json_t *write(const void *config)
 {
     const bert *c = config;
 
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:f, s:f}", "model_type", "bert",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:f, s:f, s:s}", "model_type", "bert",
                      "vocab_size", (json_int_t)c->vocab, "hidden_size", (json_int_t)c->hidden, "num_hidden_layers",
                      (json_int_t)c->layers, "num_attention_heads", (json_int_t)c->heads, "intermediate_size",
                      (json_int_t)c->intermediate, "max_position_embeddings", (json_int_t)c->positions,
                      "type_vocab_size", (json_int_t)c->types, "hidden_act", c->act == CTS_ACT_RELU ? "relu" : "gelu",
                      "layer_norm_eps", c->eps, "hidden_dropout_prob", c->hidden_dropout, "attention_probs_dropout_prob",
-                     c->attention_dropout, "initializer_range", c->range);
+                     c->attention_dropout, "initializer_range", c->range, "pooling", c->mean ? "mean" : "cls");
 }
 
 static void info(const void *config, cts_encoder_info *out)
@@ -200,7 +216,8 @@ static void build(cts_build *b, const void *config, const cts_encoder_inputs *in
         cts_build_trace(b, x, "hidden%lld", (long long)i + 1);
     }
     out->tokens = x;
-    out->vector = cts_op_gather_rows(b->graph, x, in->first);
+    out->vector =
+        c->mean ? cts_op_segment_mean(b->graph, x, in->offsets, in->first) : cts_op_gather_rows(b->graph, x, in->first);
     out->logits = NULL;
 }
 

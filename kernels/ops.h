@@ -121,6 +121,10 @@ cts_tensor *cts_op_embedding(cts_graph *g, cts_tensor *table, cts_tensor *ids);
 /* x [n, C], idx I32 [m] -> [m, C]. scatter_rows: (dy [m, C], idx) -> [n, C], zero elsewhere, added in order. */
 cts_tensor *cts_op_gather_rows(cts_graph *g, cts_tensor *x, cts_tensor *idx);
 
+/* Mean over the rows of each packed sequence: x [n_tokens, C], offsets I32 [n_seq + 1], first I32 [n_seq] (its extent and symbol are the
+ * result's) -> [n_seq, C]; an empty sequence gives 0. segment_mean_grad: (dy, offsets) -> dx. */
+cts_tensor *cts_op_segment_mean(cts_graph *g, cts_tensor *x, cts_tensor *offsets, cts_tensor *first);
+
 /* ---- attention ---------------------------------------------------------------------------------------------------------------- */
 
 /* Packed multi-head attention: q, k, v [n_tokens, heads * dh]; offsets I32 [n_seq_max + 1], sequence s = rows [offsets[s], offsets[s+1]); unused trailing

@@ -17,7 +17,7 @@ typedef struct {
 
 enum {
     KEY_VAL_REPORTS = 0x2000, KEY_VAL_LABELS, KEY_VAL_METADATA, KEY_VAL_VOLUMES, KEY_INIT, KEY_IMAGE, KEY_TEXT, KEY_TOKENIZER, KEY_KIND, KEY_VOCAB, KEY_LATENT,
-    KEY_TEMPERATURE, KEY_SCALE, KEY_DROPOUT, KEY_RECIPE, KEY_SPACING, KEY_SIZE, KEY_WINDOW, KEY_LOSS, KEY_BATCH, KEY_ACCUMULATE, KEY_STEPS, KEY_EPOCHS, KEY_LR,
+    KEY_TEMPERATURE, KEY_SCALE, KEY_DROPOUT, KEY_POOLING, KEY_TEXT_INIT, KEY_RECIPE, KEY_SPACING, KEY_SIZE, KEY_WINDOW, KEY_LOSS, KEY_BATCH, KEY_ACCUMULATE, KEY_STEPS, KEY_EPOCHS, KEY_LR,
     KEY_MIN_LR, KEY_WARMUP, KEY_SCHEDULE, KEY_DECAY, KEY_BETAS, KEY_CLIP, KEY_TOKENS, KEY_DRAW, KEY_NO_SHUFFLE, KEY_RECOMPUTE, KEY_EVAL, KEY_SAVE, KEY_MINUTES,
     KEY_RESUME, KEY_CACHE, KEY_LOADERS, KEY_KEEP
 };
@@ -48,6 +48,8 @@ static const struct argp_option argp_options[] = {
     {"temperature", KEY_TEMPERATURE, "KIND", 0, "learned or constant (default learned)", 4},
     {"scale", KEY_SCALE, "X", 0, "Initial or constant scale of the similarities (default 14.29; DCFormer: 2.718281828)", 4},
     {"dropout", KEY_DROPOUT, "P", 0, "Dropout of a new text encoder (default 0.1)", 4},
+    {"pooling", KEY_POOLING, "KIND", 0, "What a new text encoder projects: mean of the tokens or cls (default mean)", 4},
+    {"text-init", KEY_TEXT_INIT, "X", 0, "Standard deviation of its initial weights (default 0.05; BERT: 0.02)", 4},
     {NULL, 0, NULL, 0, "Volumes:", 5},
     {"recipe", KEY_RECIPE, "NAME", 0, "Named preprocessing, such as dcformer-512 (the default)", 5},
     {"size", KEY_SIZE, "Z,X,Y", 0, "Free recipe: voxels of the tensor", 5},
@@ -95,6 +97,12 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
         return 0;
     case KEY_SCALE: s->temperature = log(cts_cli_double(state, "--scale", arg, 1e-3, 1e4)); return 0;
     case KEY_DROPOUT: s->dropout = cts_cli_double(state, "--dropout", arg, 0.0, 0.9); return 0;
+    case KEY_POOLING:
+        if (strcmp(arg, "mean") && strcmp(arg, "cls"))
+            argp_error(state, "--pooling: got %s, allowed: mean, cls", arg);
+        s->pooling = arg;
+        return 0;
+    case KEY_TEXT_INIT: s->text_init = cts_cli_double(state, "--text-init", arg, 1e-4, 1); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }

@@ -39,6 +39,8 @@ cts_train_setup cts_train_defaults(void)
                          .learned_temperature = true,
                          .temperature = log(1.0 / 0.07),
                          .dropout = 0.1,
+                         .pooling = "mean",
+                         .text_init = 0.05,
                          .draw = CTS_DRAW_SENTENCES};
 
     s.loop = (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,
@@ -132,8 +134,9 @@ static int new_model(job *j)
 
     if ((rc = encoder_json(&image, j->s->image, json_pack("{s:[I,I,I]}", "volume", (json_int_t)r->size_zxy[0], (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2]))) ||
         (rc = encoder_json(&text, j->s->text,
-                           json_pack("{s:I, s:I, s:f, s:f}", "vocab_size", (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
-                                     (json_int_t)j->s->loop.max_tokens, "hidden_dropout_prob", j->s->dropout, "attention_probs_dropout_prob", j->s->dropout))))
+                           json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size", (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
+                                     (json_int_t)j->s->loop.max_tokens, "hidden_dropout_prob", j->s->dropout, "attention_probs_dropout_prob", j->s->dropout, "pooling", j->s->pooling, "initializer_range",
+                                     j->s->text_init))))
         goto out;
     all = json_pack("{s:s, s:i, s:O, s:O, s:I, s:{s:s, s:f}}", "format", "ctsearch-clip", "version", 1, "image", image, "text", text, "latent_dim",
                     (json_int_t)j->s->latent, "temperature", "kind", j->s->learned_temperature ? "learned" : "constant", "value", j->s->temperature);

@@ -24,6 +24,8 @@ typedef struct {
     bool learned_temperature;
     double temperature;             /* log of the scale; initial value when learned */
     double dropout;                 /* of a new text encoder */
+    const char *pooling;            /* of a new text encoder: "cls" or "mean" */
+    double text_init;               /* standard deviation of its initial weights */
     cts_recipe recipe;
     bool recipe_given;              /* with init: refuse another recipe than the model's */
     cts_draw_kind draw;

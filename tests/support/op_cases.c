@@ -222,24 +222,43 @@ static void build_gather(cts_case_graph *c, const int64_t *arg)
 
 /* ---- attention ---- */
 
-/* arg: planned rows, heads, width of a head, sequence layout, mask, back, ahead, percent dropped, part.
- * Layouts: 0 = one sequence; 1 = uneven ones, one of a single row, an empty one at the end; 2 = the same, rows left
- * over. */
-static void build_attention(cts_case_graph *c, const int64_t *arg)
+/* The offsets of the packed cases. Layouts: 0 = one sequence; 1 = uneven ones, one of a single row, an empty one at the
+ * end; 2 = the same, rows left over. *n = sequences. */
+static cts_tensor *packed_offsets(cts_case_graph *c, int64_t rows, int64_t layout, int64_t *n)
 {
-    int64_t shape[2] = {arg[0], arg[1] * arg[2]}, rows = arg[8] ? arg[8] : arg[0];
     int32_t one[2] = {0, (int32_t)rows},
             many[5] = {0, (int32_t)(rows / 2), (int32_t)(rows / 2 + 1), (int32_t)rows, (int32_t)rows};
+
+    if (layout == 2)
+        many[3] = many[4] = (int32_t)(rows - 2);
+    *n = layout ? 4 : 1;
+    return layout ? cts_case_ids(c, 5, CTS_SYM_NONE, 0, many) : cts_case_ids(c, 2, CTS_SYM_NONE, 0, one);
+}
+
+/* arg: planned rows, C, sequence layout, part */
+static void build_segment_mean(cts_case_graph *c, const int64_t *arg)
+{
+    int64_t n;
+    cts_tensor *x, *offsets;
+
+    c->extent[CTS_SYM_TOKENS] = arg[3];
+    x = cts_case_x(c, 2, arg, arg[3] ? CTS_SYM_TOKENS : CTS_SYM_NONE, UNIT);
+    offsets = packed_offsets(c, arg[3] ? arg[3] : arg[0], arg[2], &n);
+    cts_case_out(c, cts_op_segment_mean(c->g, x, offsets, cts_case_ids(c, n, CTS_SYM_NONE, 1, NULL)));
+}
+
+/* arg: planned rows, heads, width of a head, sequence layout, mask, back, ahead, percent dropped, part */
+static void build_attention(cts_case_graph *c, const int64_t *arg)
+{
+    int64_t shape[2] = {arg[0], arg[1] * arg[2]}, rows = arg[8] ? arg[8] : arg[0], n;
     cts_sym sym = arg[8] ? CTS_SYM_TOKENS : CTS_SYM_NONE;
     cts_tensor *q, *k, *v, *offsets, *mask;
 
     c->extent[CTS_SYM_TOKENS] = arg[8];
-    if (arg[3] == 2)
-        many[3] = many[4] = (int32_t)(rows - 2);
     q = cts_case_x(c, 2, shape, sym, UNIT);
     k = cts_case_x(c, 2, shape, sym, UNIT);
     v = cts_case_x(c, 2, shape, sym, UNIT);
-    offsets = arg[3] ? cts_case_ids(c, 5, CTS_SYM_NONE, 0, many) : cts_case_ids(c, 2, CTS_SYM_NONE, 0, one);
+    offsets = packed_offsets(c, rows, arg[3], &n);
     mask = arg[4] ? cts_case_ids(c, arg[0], sym, 2, NULL) : NULL;
     cts_case_out(c, cts_op_attention(c->g, q, k, v, offsets, mask, (int)arg[1], (float)(1.0 / sqrt((double)arg[2])),
                                      (int)arg[5], (int)arg[6], (float)arg[7] / 100.0f));
@@ -396,6 +415,9 @@ const cts_op_case cts_op_cases[] = {
     {"gather_rows/few", build_gather, {23, 33, 3}, D, 1e-6},
     {"gather_rows/part", build_gather, {19, 7, 6, 4, 11}, D, 1e-6},
 
+    {"segment_mean/packed", build_segment_mean, {14, 5, 1}, D, 1e-6},
+    {"segment_mean/one", build_segment_mean, {9, 1, 0}, D, 1e-6},
+    {"segment_mean/part_left_over", build_segment_mean, {20, 3, 2, 13}, D, 1e-6},
     {"attention/one_sequence", build_attention, {9, 2, 4, 0, 0, -1, -1}, D, NEAR},
     {"attention/packed", build_attention, {14, 3, 5, 1, 0, -1, -1}, D, NEAR},
     {"attention/masked", build_attention, {14, 2, 8, 1, 1, -1, -1}, D, NEAR},
