@@ -1,6 +1,7 @@
-/* Attention over packed sequences. One item is one head of one sequence; a block of its queries is multiplied with all keys that the band lets any of
- * them see, so that banded attention costs the band. Scores of the block stay in cache as tiles of CTS_TILE_K keys, the form the next product reads.
- * Items write disjoint rows and columns, so their order over threads does not matter. SPDX-License-Identifier: MIT */
+/* Attention over packed sequences. One item is one head of one sequence; a block of its queries is multiplied with
+ * all keys that the band lets any of them see, so that banded attention costs the band. Scores of the block stay in
+ * cache as tiles of CTS_TILE_K keys, the form the next product reads. Items write disjoint rows and columns, so
+ * their order over threads does not matter. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <string.h>
 
@@ -22,11 +23,12 @@ typedef struct {
 
 /* One item and its buffers. */
 typedef struct {
-    int64_t first, n, head, at; /* rows [first, first + n) of the packed batch; at = offset of the head's first element */
-    float *kt, *vp;             /* forward: keys as columns, values as rows; backward: kt, vt as columns, kp as rows */
-    float *kp, *q, *d_o;        /* tiles of queries and of do */
-    float *qp, *op;             /* the same as panels */
-    float *p, *dp;              /* tiles of scores */
+    int64_t first, n, head,
+        at;              /* rows [first, first + n) of the packed batch; at = offset of the head's first element */
+    float *kt, *vp;      /* forward: keys as columns, values as rows; backward: kt, vt as columns, kp as rows */
+    float *kp, *q, *d_o; /* tiles of queries and of do */
+    float *qp, *op;      /* the same as panels */
+    float *p, *dp;       /* tiles of scores */
     float *keep, *ones;
     int64_t q_tiles, p_tiles; /* floats a tile of CTS_TILE_K columns */
 } item;
@@ -86,8 +88,8 @@ static int check_offsets(const attention *t)
         int64_t at = t->offsets[s];
 
         if (at < last || at > t->rows || (s == 0 && at != 0))
-            return cts_fail(CTS_E_INPUT, "attention: offset %lld of sequence %lld, allowed: %lld to %lld", (long long)at, (long long)s, (long long)last,
-                            (long long)(s ? t->rows : 0));
+            return cts_fail(CTS_E_INPUT, "attention: offset %lld of sequence %lld, allowed: %lld to %lld",
+                            (long long)at, (long long)s, (long long)last, (long long)(s ? t->rows : 0));
         last = at;
     }
     return CTS_OK;
@@ -119,15 +121,18 @@ static int attention_of(attention *t, const cts_cpu *cpu, const cts_call *c, int
 }
 
 /* Rows [r0, r0 + rows) of x's head into tiles, times s. */
-static void load_tile(const attention *t, const item *it, float *tile, const float *x, int64_t r0, int64_t rows, float s)
+static void load_tile(const attention *t, const item *it, float *tile, const float *x, int64_t r0, int64_t rows,
+                      float s)
 {
     for (int64_t k0 = 0; k0 < t->dh; k0 += CTS_TILE_K, tile += it->q_tiles)
         for (int64_t r = 0; r < rows; r++)
-            t->isa->scale(tile + r * CTS_TILE_LD, x + it->at + (r0 + r) * t->ld + k0, s, cts_min_i64(CTS_TILE_K, t->dh - k0));
+            t->isa->scale(tile + r * CTS_TILE_LD, x + it->at + (r0 + r) * t->ld + k0, s,
+                          cts_min_i64(CTS_TILE_K, t->dh - k0));
 }
 
 /* Scores of a query block against the key panels [k0, k1), both multiples of nr or the end, into tiles. */
-static void scores(const attention *t, const item *it, float *s, const float *q, const float *panels, int64_t rows, int64_t k0, int64_t k1)
+static void scores(const attention *t, const item *it, float *s, const float *q, const float *panels, int64_t rows,
+                   int64_t k0, int64_t k1)
 {
     int64_t nr = t->isa->nr;
 
@@ -136,8 +141,9 @@ static void scores(const attention *t, const item *it, float *s, const float *q,
 
         for (int64_t i = 0; i < rows; i += t->isa->mr)
             for (int64_t d = 0; d < t->dh; d += CTS_TILE_K)
-                t->isa->gemm_nn(cts_min_i64(CTS_TILE_K, t->dh - d), q + d / CTS_TILE_K * it->q_tiles + i * CTS_TILE_LD, panels + (j * t->dh + d * nr),
-                                tile + i * CTS_TILE_LD, CTS_TILE_LD, NULL, d > 0, (int)cts_min_i64(t->isa->mr, rows - i), (int)nr);
+                t->isa->gemm_nn(cts_min_i64(CTS_TILE_K, t->dh - d), q + d / CTS_TILE_K * it->q_tiles + i * CTS_TILE_LD,
+                                panels + (j * t->dh + d * nr), tile + i * CTS_TILE_LD, CTS_TILE_LD, NULL, d > 0,
+                                (int)cts_min_i64(t->isa->mr, rows - i), (int)nr);
     }
 }
 
@@ -178,7 +184,8 @@ static uint64_t element(const attention *t, const item *it, int64_t i, int64_t j
     return (uint64_t)((it->head * t->n_max + it->first + i) * t->n_max + it->first + j);
 }
 
-/* Scores of query i to unnormalised probabilities, dropped out; returns 1 / their sum before dropout, 0 when no key is visible. */
+/* Scores of query i to unnormalised probabilities, dropped out; returns 1 / their sum before dropout, 0 when no key
+ * is visible. */
 static float softmax_row(const attention *t, const item *it, float *row, int64_t i, int64_t k0, int64_t k1, float *lse)
 {
     int64_t vlo, vhi, lo, hi;
@@ -211,10 +218,12 @@ static float softmax_row(const attention *t, const item *it, float *row, int64_t
 }
 
 /* out[rows, dh] (+)= tiles of [rows, k0..k1) times the rows of the panels */
-static void times_rows(const attention *t, const item *it, float *out, const float *tile, const float *panels, int64_t rows, int64_t k0, int64_t k1)
+static void times_rows(const attention *t, const item *it, float *out, const float *tile, const float *panels,
+                       int64_t rows, int64_t k0, int64_t k1)
 {
     for (int64_t k = k0; k < k1; k += CTS_TILE_K, tile += it->p_tiles)
-        cts_gemm_block(t->isa, out, t->ld, tile, rows, t->dh, k, cts_min_i64(CTS_TILE_K, k1 - k), it->n, panels, NULL, k > k0);
+        cts_gemm_block(t->isa, out, t->ld, tile, rows, t->dh, k, cts_min_i64(CTS_TILE_K, k1 - k), it->n, panels, NULL,
+                       k > k0);
 }
 
 /* Keys that any query of [i, i + rows) sees, from the start of a panel. */
@@ -241,7 +250,8 @@ static void attend(const attention *t, const item *it, float *o, float *lse)
         load_tile(t, it, it->q, t->q, i, rows, t->a->scale);
         scores(t, it, it->p, it->q, it->kt, rows, k0, k1);
         for (int64_t r = 0; r < rows; r++)
-            it->keep[r] = softmax_row(t, it, it->p + r * CTS_TILE_LD, i + r, k0, k1, &lse[(it->first + i + r) * t->a->heads + it->head]);
+            it->keep[r] = softmax_row(t, it, it->p + r * CTS_TILE_LD, i + r, k0, k1,
+                                      &lse[(it->first + i + r) * t->a->heads + it->head]);
         times_rows(t, it, out, it->p, it->vp, rows, k0, k1);
         for (int64_t r = 0; r < rows; r++)
             t->isa->scale(out + r * t->ld, out + r * t->ld, it->keep[r], t->dh);
@@ -324,7 +334,8 @@ static void softmax_grad_row(const attention *t, const item *it, float *p, float
 }
 
 /* out[k0..k1, dh] += tiles[rows, k0..k1)^T * panels[rows, dh] */
-static void times_columns(const attention *t, const item *it, float *out, const float *tile, const float *panels, int64_t rows, int64_t k0, int64_t k1)
+static void times_columns(const attention *t, const item *it, float *out, const float *tile, const float *panels,
+                          int64_t rows, int64_t k0, int64_t k1)
 {
     for (int64_t k = k0; k < k1; k += CTS_TILE_K, tile += it->p_tiles)
         cts_gemm_block_tn(t->isa, out + k * t->ld, t->ld, tile, rows, cts_min_i64(CTS_TILE_K, k1 - k), t->dh, panels);

@@ -5,25 +5,23 @@
 #include "kernels/cpu/vec_template.h"
 
 /* A NaN wins and stays. */
-INLINE float greater(float x, float than)
-{
-    return x > than || x != x ? x : than;
-}
-
 static float max_of(const float *x, int64_t n)
 {
-    float lane[VL], m = -INFINITY;
+    vf best = splat(-INFINITY);
+    float lane[VL], m;
     int64_t i = 0;
 
-    for (int j = 0; j < VL; j++)
-        lane[j] = -INFINITY;
-    for (; i + VL <= n; i += VL)
-        for (int j = 0; j < VL; j++)
-            lane[j] = greater(x[i + j], lane[j]);
-    for (int j = 0; j < VL; j++)
-        m = greater(lane[j], m);
+    for (; i + VL <= n; i += VL) {
+        vf v = ld(x + i);
+
+        best = vselect((v > best) | (v != v), v, best);
+    }
+    memcpy(lane, &best, sizeof lane);
+    m = lane[0];
+    for (int j = 1; j < VL; j++)
+        m = lane[j] > m || isnan(lane[j]) ? lane[j] : m;
     for (; i < n; i++)
-        m = greater(x[i], m);
+        m = x[i] > m || isnan(x[i]) ? x[i] : m;
     return m;
 }
 
@@ -33,8 +31,7 @@ static float exp_sum(float *y, const float *x, int64_t n, float s, float m)
     float sum;
     int64_t i = 0;
 
-    _Pragma("GCC ivdep") for (i = 0; i < n; i++)
-        y[i] = exp_fast(x[i] * s - m);
+    _Pragma("GCC ivdep") for (i = 0; i < n; i++) y[i] = exp_fast(x[i] * s - m);
     for (i = 0; i + VL <= n; i += VL)
         acc += ld(y + i);
     sum = hsum(acc);

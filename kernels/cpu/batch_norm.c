@@ -1,5 +1,5 @@
-/* Batch norm over rows. Statistics: per tile in fp32 about the tile's own mean, tiles and threads merged in double by Chan's formula, so that a mean
- * far from zero costs no digits. SPDX-License-Identifier: MIT */
+/* Batch norm over rows. Statistics: per tile in fp32 about the tile's own mean, tiles and threads merged in double
+ * by Chan's formula, so that a mean far from zero costs no digits. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <string.h>
 
@@ -11,9 +11,9 @@ typedef struct {
     const float *x, *dy, *mean;
     float *y;
     const float *a, *b, *c;
-    float *part;    /* a thread: [2][C] of one tile */
+    float *part;     /* a thread: [2][C] of one tile */
     double *s1, *s2; /* a thread: [C] each: mean and squares about it, or the two sums of the gradient */
-    int64_t *n;     /* a thread: rows merged so far */
+    int64_t *n;      /* a thread: rows merged so far */
 } norm;
 
 /* Scratch: vectors a, b, c [C]; then a thread's part, s1, s2; then n. */
@@ -21,7 +21,8 @@ static size_t norm_scratch(const cts_cpu *cpu, int64_t C)
 {
     int64_t pad = cts_cpu_pad(C), t = cpu->n_threads;
 
-    return (size_t)(3 * pad + t * 2 * pad) * sizeof(float) + (size_t)(2 * t * pad) * sizeof(double) + (size_t)t * 8 * sizeof(int64_t);
+    return (size_t)(3 * pad + t * 2 * pad) * sizeof(float) + (size_t)(2 * t * pad) * sizeof(double) +
+           (size_t)t * 8 * sizeof(int64_t);
 }
 
 static norm norm_of(const cts_cpu *cpu, const cts_call *c, const cts_view *x, float *coef[3])
@@ -38,7 +39,8 @@ static norm norm_of(const cts_cpu *cpu, const cts_call *c, const cts_view *x, fl
     return s;
 }
 
-static void merge(double *mean, double *m2, double n, const float *tile_mean, const float *tile_m2, double rows, int64_t C)
+static void merge(double *mean, double *m2, double n, const float *tile_mean, const float *tile_m2, double rows,
+                  int64_t C)
 {
     double share = rows / (n + rows), cross = n * share;
 
@@ -109,7 +111,8 @@ size_t cts_cpu_batch_norm_scratch(const cts_cpu *cpu, const cts_node *n)
 int cts_cpu_batch_norm(const cts_cpu *cpu, const cts_call *c)
 {
     const cts_batch_norm_attr *at = c->node->attr;
-    float *coef[3], *mean = c->out[1].data, *rstd = c->out[2].data, *new_mean = c->out[3].data, *new_var = c->out[4].data;
+    float *coef[3], *mean = c->out[1].data, *rstd = c->out[2].data, *new_mean = c->out[3].data,
+                    *new_var = c->out[4].data;
     const float *w = c->in[1].data, *rm = c->in[3].data, *rv = c->in[4].data;
     norm s = norm_of(cpu, c, &c->in[0], coef);
     int64_t work = s.rows * s.C;
@@ -203,7 +206,8 @@ static int bn_grad(const cts_cpu *cpu, const cts_call *c, bool batch_stats)
     if ((rc = cts_cpu_for(c, work, grad_sums_task, &s)))
         return rc;
     for (int64_t i = 0; i < s.C; i++) {
-        double r = batch_stats ? (double)last[i] : 1.0 / sqrt((double)last[i] + eps), s1 = 0.0, s2 = 0.0, n = (double)s.rows;
+        double r = batch_stats ? (double)last[i] : 1.0 / sqrt((double)last[i] + eps), s1 = 0.0, s2 = 0.0,
+               n = (double)s.rows;
 
         for (int p = 0; p < parts; p++) {
             s1 += s.s1[p * pad + i];

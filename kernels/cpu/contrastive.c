@@ -1,5 +1,5 @@
-/* The two contrastive losses. The n x n similarities of a batch are one small product; what follows them is done in rows on the calling thread, with
- * double sums. SPDX-License-Identifier: MIT */
+/* The two contrastive losses. The n x n similarities of a batch are one small product; what follows them is done in
+ * rows on the calling thread, with double sums. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <string.h>
 
@@ -24,7 +24,8 @@ static int64_t pairs_floats(const cts_isa *isa, int64_t n, int64_t d)
 
 static pairs pairs_of(const cts_cpu *cpu, const cts_call *c, const cts_view *in)
 {
-    pairs p = {.isa = cpu->isa, .a = in[0].data, .b = in[1].data, .n = in[0].shape[0], .d = in[0].shape[1], .s = c->scratch};
+    pairs p = {
+        .isa = cpu->isa, .a = in[0].data, .b = in[1].data, .n = in[0].shape[0], .d = in[0].shape[1], .s = c->scratch};
     double scale = exp((double)*cts_cpu_f32(&in[2]));
 
     p.scale = scale;
@@ -79,7 +80,8 @@ int cts_cpu_infonce(const cts_cpu *cpu, const cts_call *c)
         for (int64_t j = 0; j < p.n; j++)
             col[j * p.n + i] = p.s[i * p.n + j];
     for (int64_t i = 0; i < p.n; i++) {
-        double row_sum = log_sum(p.isa, e, p.s + i * p.n, p.n, log_eps), col_sum = log_sum(p.isa, e, col + i * p.n, p.n, log_eps);
+        double row_sum = log_sum(p.isa, e, p.s + i * p.n, p.n, log_eps),
+               col_sum = log_sum(p.isa, e, col + i * p.n, p.n, log_eps);
 
         cts_cpu_f32(&c->out[1])[i] = (float)row_sum;
         cts_cpu_f32(&c->out[2])[i] = (float)col_sum;

@@ -1,5 +1,5 @@
-/* The cpu back end: picks the table of inner loops once and sends each node to its kernel, or to the reference where none exists or a view is not
- * dense. SPDX-License-Identifier: MIT */
+/* The cpu back end: picks the table of inner loops once and sends each node to its kernel, or to the reference where
+ * none exists or a view is not dense. SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +17,14 @@ typedef struct {
     cts_cpu_scratch_fn scratch; /* NULL = none */
 } cpu_kernel;
 
-#define PLAIN(name) {cts_cpu_##name, NULL}
-#define WITH_SCRATCH(name) {cts_cpu_##name, cts_cpu_##name##_scratch}
+#define PLAIN(name)                                                                                                    \
+    {                                                                                                                  \
+        cts_cpu_##name, NULL                                                                                           \
+    }
+#define WITH_SCRATCH(name)                                                                                             \
+    {                                                                                                                  \
+        cts_cpu_##name, cts_cpu_##name##_scratch                                                                       \
+    }
 
 static const cpu_kernel kernels[CTS_OP_COUNT] = {
     [CTS_OP_TAP_GEMM] = WITH_SCRATCH(tap_gemm),

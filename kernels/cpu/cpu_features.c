@@ -53,7 +53,8 @@ static uint32_t detect(void)
     if ((xcr0 & XCR0_AVX) != XCR0_AVX || !(c1 & bit_FMA) || !(c1 & bit_F16C) || !(b7 & bit_AVX2))
         return levels;
     levels |= 1u << CTS_CPU_AVX2;
-    if ((xcr0 & XCR0_AVX512) != XCR0_AVX512 || !(b7 & bit_AVX512F) || !(b7 & bit_AVX512BW) || !(b7 & bit_AVX512DQ) || !(b7 & bit_AVX512VL))
+    if ((xcr0 & XCR0_AVX512) != XCR0_AVX512 || !(b7 & bit_AVX512F) || !(b7 & bit_AVX512BW) || !(b7 & bit_AVX512DQ) ||
+        !(b7 & bit_AVX512VL))
         return levels;
     levels |= 1u << CTS_CPU_AVX512;
     if (!(a71 & (1u << 5)))
@@ -93,7 +94,9 @@ static int parse_disabled(uint32_t *out, const char *list)
         while (l < CTS_CPU_LEVEL_COUNT && (strlen(level_names[l]) != n || memcmp(level_names[l], list, n) != 0))
             l++;
         if (n && l == CTS_CPU_LEVEL_COUNT)
-            return cts_fail(CTS_E_USAGE, "CTS_DISABLE_CPU_FEATURES: unknown feature \"%.*s\"; allowed are avx2, avx512, avx512_bf16 and amx_bf16, separated by commas",
+            return cts_fail(CTS_E_USAGE,
+                            "CTS_DISABLE_CPU_FEATURES: unknown feature \"%.*s\"; allowed are avx2, avx512, avx512_bf16 "
+                            "and amx_bf16, separated by commas",
                             (int)(n < 64 ? n : 64), list);
         if (n)
             bits |= 1u << l;

@@ -1,8 +1,8 @@
 /* What this CPU offers, what the operating system has switched on, and what the user allows.
  *
- * A level counts as usable when cpuid reports every instruction set it needs, XCR0 says the registers are saved, for AMX the kernel granted
- * tile data to this process (asked once), and neither it nor a level below it is named in CTS_DISABLE_CPU_FEATURES (comma list of level names).
- * Any thread. SPDX-License-Identifier: MIT */
+ * A level counts as usable when cpuid reports every instruction set it needs, XCR0 says the registers are saved, for
+ * AMX the kernel granted tile data to this process (asked once), and neither it nor a level below it is named in
+ * CTS_DISABLE_CPU_FEATURES (comma list of level names). Any thread. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_CPU_FEATURES_H
 #define CTS_KERNELS_CPU_FEATURES_H
 
@@ -34,7 +34,8 @@ static inline bool cts_cpu_has(const cts_cpu_features *f, cts_cpu_level l)
     return (f->enabled >> l) & 1;
 }
 
-/* "generic avx2 avx512 avx512_bf16 (disabled: amx_bf16)" or the sentence of the error; the thread's own buffer, valid until its next call. */
+/* "generic avx2 avx512 avx512_bf16 (disabled: amx_bf16)" or the sentence of the error; the thread's own buffer,
+ * valid until its next call. */
 const char *cts_cpu_features_text(void);
 
 #endif

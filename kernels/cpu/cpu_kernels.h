@@ -1,8 +1,9 @@
 /* The cpu back end's kernels: one function an op, over a table of inner loops for the ISA in use.
  *
- * Rules every kernel keeps: views are dense (the back end sends other views to the reference); work is split over the pool by position, so that
- * sums have one order for a given thread count; memory comes from call->scratch, whose size the scratch function states for the node's largest
- * shape; below CTS_CPU_SMALL values of work nothing leaves the calling thread. SPDX-License-Identifier: MIT */
+ * Rules every kernel keeps: views are dense (the back end sends other views to the reference); work is split over
+ * the pool by position, so that sums have one order for a given thread count; memory comes from call->scratch, whose
+ * size the scratch function states for the node's largest shape; below CTS_CPU_SMALL values of work nothing leaves
+ * the calling thread. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_CPU_KERNELS_H
 #define CTS_KERNELS_CPU_KERNELS_H
 
@@ -23,8 +24,8 @@ typedef int (*cts_cpu_kernel_fn)(const cts_cpu *cpu, const cts_call *c);
 typedef size_t (*cts_cpu_scratch_fn)(const cts_cpu *cpu, const cts_node *n);
 
 #define CTS_CPU_KERNEL(name) int cts_cpu_##name(const cts_cpu *cpu, const cts_call *c);
-#define CTS_CPU_KERNEL_SCRATCH(name)                            \
-    int cts_cpu_##name(const cts_cpu *cpu, const cts_call *c); \
+#define CTS_CPU_KERNEL_SCRATCH(name)                                                                                   \
+    int cts_cpu_##name(const cts_cpu *cpu, const cts_call *c);                                                         \
     size_t cts_cpu_##name##_scratch(const cts_cpu *cpu, const cts_node *n);
 
 CTS_CPU_KERNEL_SCRATCH(tap_gemm)
@@ -79,7 +80,7 @@ static inline int64_t cts_cpu_pad(int64_t n)
 
 static inline float *cts_cpu_f32(const cts_view *v)
 {
-    return v->data;
+    return (float *)v->data;
 }
 
 /* Rows of a C-channel block that stay in the first-level cache; sums over it are fp32. */
@@ -88,7 +89,8 @@ static inline int64_t cts_cpu_tile_rows(int64_t C)
     return cts_max_i64(8, cts_min_i64(256, 4096 / cts_max_i64(C, 1)));
 }
 
-/* An element survives dropout when the 53 bits of its random number are at least this: exactly cts_rng_unit_at() >= p, without floats. */
+/* An element survives dropout when the 53 bits of its random number are at least this: exactly cts_rng_unit_at() >=
+ * p, without floats. */
 static inline uint64_t cts_cpu_threshold(float p)
 {
     double t = (double)p * 0x1p53;

@@ -1,5 +1,5 @@
-/* Depthwise convolution along one axis, seen as [outer, L, inner, C]: place l of L reads places l + k - K / 2, a fixed step apart in memory.
- * SPDX-License-Identifier: MIT */
+/* Depthwise convolution along one axis, seen as [outer, L, inner, C]: place l of L reads places l + k - K / 2, a
+ * fixed step apart in memory. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "kernels/cpu/cpu_kernels.h"
@@ -19,7 +19,13 @@ typedef struct {
 
 static dwconv dwconv_of(const cts_cpu *cpu, const cts_dwconv_attr *a, const cts_view *x)
 {
-    dwconv d = {.isa = cpu->isa, .outer = x->shape[0], .L = x->shape[1 + a->axis], .inner = 1, .C = x->shape[4], .K = a->k, .x = x->data};
+    dwconv d = {.isa = cpu->isa,
+                .outer = x->shape[0],
+                .L = x->shape[1 + a->axis],
+                .inner = 1,
+                .C = x->shape[4],
+                .K = a->k,
+                .x = x->data};
 
     for (int i = 0; i < a->axis; i++)
         d.outer *= x->shape[1 + i];
@@ -73,8 +79,10 @@ static void add_part(double *sum, const float *part, int64_t n)
 /* Item (o, k): the whole run of places of outer index o that see tap k is contiguous in x and in dy. */
 static void wgrad_item(const dwconv *d, int64_t o, int64_t k, float *part, double *sum)
 {
-    int64_t shift = k - d->K / 2, n = cts_max_i64(0, d->L - (shift < 0 ? -shift : shift)) * d->inner, at = o * d->L * d->inner * d->C;
-    const float *x = d->x + at + cts_max_i64(0, shift) * d->inner * d->C, *dy = d->dy + at + cts_max_i64(0, -shift) * d->inner * d->C;
+    int64_t shift = k - d->K / 2, n = cts_max_i64(0, d->L - (shift < 0 ? -shift : shift)) * d->inner,
+            at = o * d->L * d->inner * d->C;
+    const float *x = d->x + at + cts_max_i64(0, shift) * d->inner * d->C,
+                *dy = d->dy + at + cts_max_i64(0, -shift) * d->inner * d->C;
 
     for (int64_t v = 0; v < n; v += DOT_RUN) {
         memset(part, 0, (size_t)d->C * sizeof *part);
@@ -108,7 +116,8 @@ size_t cts_cpu_dwconv_wgrad_scratch(const cts_cpu *cpu, const cts_node *n)
     const cts_dwconv_attr *a = n->attr;
     int64_t C = n->in[0]->shape[4];
 
-    return (size_t)cpu->n_threads * (size_t)(cts_cpu_pad(C) * (int64_t)sizeof(float) + cts_cpu_pad((a->k + 1) * C) * (int64_t)sizeof(double));
+    return (size_t)cpu->n_threads *
+           (size_t)(cts_cpu_pad(C) * (int64_t)sizeof(float) + cts_cpu_pad((a->k + 1) * C) * (int64_t)sizeof(double));
 }
 
 int cts_cpu_dwconv_wgrad(const cts_cpu *cpu, const cts_call *c)

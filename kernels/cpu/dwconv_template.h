@@ -1,11 +1,12 @@
-/* Depthwise runs along one axis, channels last: taps in the inner loop, sums in registers. SPDX-License-Identifier: MIT */
+/* Depthwise runs along one axis, channels last: taps in the inner loop, sums in registers. SPDX-License-Identifier:
+ * MIT */
 #ifndef CTS_KERNELS_DWCONV_TEMPLATE_H
 #define CTS_KERNELS_DWCONV_TEMPLATE_H
 
 #include "kernels/cpu/vec_template.h"
 
-INLINE void dw_block(const int nv, const int m, float *y, const float *x, const float *w, const float *bias, int64_t n, int64_t C, int k0, int k1,
-                     int64_t step)
+INLINE void dw_block(const int nv, const int m, float *y, const float *x, const float *w, const float *bias, int64_t n,
+                     int64_t C, int k0, int k1, int64_t step)
 {
     vf b[4];
 
@@ -15,13 +16,14 @@ INLINE void dw_block(const int nv, const int m, float *y, const float *x, const 
 
         _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[j] = b[j];
         for (int k = k0; k < k1; k++)
-            _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++)
-                acc[j] += ldm(w + k * C + j * VL, m) * ldm(x + k * step + j * VL, m);
+            _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[j] +=
+                ldm(w + k * C + j * VL, m) * ldm(x + k * step + j * VL, m);
         _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) stm(y + j * VL, acc[j], m);
     }
 }
 
-static void dw_run(float *y, const float *x, const float *w, const float *bias, int64_t n, int64_t C, int k0, int k1, int64_t step)
+static void dw_run(float *y, const float *x, const float *w, const float *bias, int64_t n, int64_t C, int k0, int k1,
+                   int64_t step)
 {
 #define BLOCK(nv, m, c) dw_block(nv, m, y + (c), x + (c), w + (c), bias ? bias + (c) : NULL, n, C, k0, k1, step)
     CHANNEL_BLOCKS(C, BLOCK);
@@ -34,8 +36,8 @@ INLINE void dw_dot_block(const int nv, const int m, float *acc, const float *x, 
 
     _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) a[j] = ldm(acc + j * VL, m);
     for (int64_t v = 0; v < n; v++)
-        _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++)
-            a[j] += ldm(x + v * C + j * VL, m) * ldm(dy + v * C + j * VL, m);
+        _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) a[j] +=
+            ldm(x + v * C + j * VL, m) * ldm(dy + v * C + j * VL, m);
     _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) stm(acc + j * VL, a[j], m);
 }
 

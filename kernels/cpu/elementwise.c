@@ -21,7 +21,8 @@ static int flat_task(void *ctx, int ith, int nth)
     return CTS_OK;
 }
 
-static int run_flat(const cts_cpu *cpu, const cts_call *c, const cts_view *size, void (*part)(const cts_cpu *, const cts_call *, int64_t, int64_t))
+static int run_flat(const cts_cpu *cpu, const cts_call *c, const cts_view *size,
+                    void (*part)(const cts_cpu *, const cts_call *, int64_t, int64_t))
 {
     flat_job j = {cpu, c, cts_view_count(size), part};
 
@@ -50,7 +51,8 @@ int cts_cpu_act(const cts_cpu *cpu, const cts_call *c)
 
 static void act_grad_part(const cts_cpu *cpu, const cts_call *c, int64_t lo, int64_t hi)
 {
-    cpu->isa->act_grad(out(c, lo), in(c, 0, lo), in(c, 1, lo), hi - lo, (int)((const cts_act_attr *)c->node->attr)->kind);
+    cpu->isa->act_grad(out(c, lo), in(c, 0, lo), in(c, 1, lo), hi - lo,
+                       (int)((const cts_act_attr *)c->node->attr)->kind);
 }
 
 int cts_cpu_act_grad(const cts_cpu *cpu, const cts_call *c)
@@ -93,7 +95,8 @@ static void dropout_part(const cts_cpu *cpu, const cts_call *c, int64_t lo, int6
     const cts_dropout_attr *a = c->node->attr;
     uint64_t key = cts_rng_split(cts_rng_split(c->seed, c->step), a->stream);
 
-    cpu->isa->dropout(out(c, lo), in(c, 0, lo), hi - lo, key, (uint64_t)lo, cts_cpu_threshold(a->p), (float)(1.0 / (1.0 - (double)a->p)));
+    cpu->isa->dropout(out(c, lo), in(c, 0, lo), hi - lo, key, (uint64_t)lo, cts_cpu_threshold(a->p),
+                      (float)(1.0 / (1.0 - (double)a->p)));
 }
 
 int cts_cpu_dropout(const cts_cpu *cpu, const cts_call *c)

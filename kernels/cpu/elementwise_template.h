@@ -74,10 +74,21 @@ static void scale(float *y, const float *x, float s, int64_t n)
     y[i] = x[i] * s;
 }
 
+/* The random bits and the choice are separate loops: the one is 64-bit work, the other 32-bit, and mixed they do not
+ * vectorise. */
 static void dropout(float *y, const float *x, int64_t n, uint64_t key, uint64_t first, uint64_t threshold, float inv)
 {
-    FLAT_LOOP
-    y[i] = (cts_rng_at(key, first + (uint64_t)i) >> 11) >= threshold ? x[i] * inv : 0.0f;
+    enum { BLOCK = 256 };
+    float factor[BLOCK];
+
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        int64_t m = n - at < BLOCK ? n - at : BLOCK;
+
+        for (int64_t i = 0; i < m; i++)
+            factor[i] = (int64_t)(cts_rng_at(key, first + (uint64_t)(at + i)) >> 11) >= (int64_t)threshold ? inv : 0.0f;
+        _Pragma("GCC ivdep") for (int64_t i = 0; i < m; i++) y[at + i] =
+            factor[i] == 0.0f ? 0.0f : x[at + i] * factor[i];
+    }
 }
 
 static void to_bf16(uint16_t *y, const float *x, int64_t n)
@@ -132,7 +143,8 @@ static void affine(float *y, const float *x, const float *a, const float *b, int
     }
 }
 
-static void normalize(float *y, const float *x, const float *mean, const float *a, const float *b, int64_t rows, int64_t C)
+static void normalize(float *y, const float *x, const float *mean, const float *a, const float *b, int64_t rows,
+                      int64_t C)
 {
     for (int64_t r = 0; r < rows; r++, x += C, y += C) {
         int64_t c = 0;

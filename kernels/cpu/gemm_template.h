@@ -1,5 +1,5 @@
-/* The micro-kernels of all dense products: MR x NR accumulators in registers, one row of b loaded and MR values of a broadcast per step.
- * Parameters and limits: vec_template.h; operands: cpu_isa.h. SPDX-License-Identifier: MIT */
+/* The micro-kernels of all dense products: MR x NR accumulators in registers, one row of b loaded and MR values of a
+ * broadcast per step. Parameters and limits: vec_template.h; operands: cpu_isa.h. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_GEMM_TEMPLATE_H
 #define CTS_KERNELS_GEMM_TEMPLATE_H
 
@@ -29,18 +29,19 @@ INLINE void store_block(vf acc[MR][NRV], float *c, int64_t ldc, const float *bia
 }
 
 /* Step k of the product: a_k[i * step] are the broadcast values. */
-#define GEMM_STEP(a_k, step, b_k)                         \
-    do {                                                  \
-        vf b_[NRV];                                       \
-        EACH_COL b_[j] = *(const vf *)((b_k) + j * VL);   \
-        EACH_ROW                                          \
-        {                                                 \
-            vf a_ = splat((a_k)[i * (step)]);             \
-            EACH_COL acc[i][j] += a_ * b_[j];             \
-        }                                                 \
+#define GEMM_STEP(a_k, step, b_k)                                                                                      \
+    do {                                                                                                               \
+        vf b_[NRV];                                                                                                    \
+        EACH_COL b_[j] = *(const vf *)((b_k) + j * VL);                                                                \
+        EACH_ROW                                                                                                       \
+        {                                                                                                              \
+            vf a_ = splat((a_k)[i * (step)]);                                                                          \
+            EACH_COL acc[i][j] += a_ * b_[j];                                                                          \
+        }                                                                                                              \
     } while (0)
 
-static void gemm_nn(int64_t kc, const float *a, const float *b, float *c, int64_t ldc, const float *bias, bool add_to, int rows, int cols)
+static void gemm_nn(int64_t kc, const float *a, const float *b, float *c, int64_t ldc, const float *bias, bool add_to,
+                    int rows, int cols)
 {
     vf acc[MR][NRV];
 
@@ -60,9 +61,17 @@ static void gemm_tn(int64_t kc, const float *a, const float *b, float *c, int64_
     store_block(acc, c, ldc, NULL, true, rows, cols);
 }
 
+/* Rows of two vectors are the narrow channels of a stem, where the copy counts: no inner loop. Sources are asked for
+ * ahead of use, for a gather reads runs too short for the hardware to follow. */
 static void copy_rows(float *dst, int64_t ldd, const float *src, int64_t lds, int64_t rows, int64_t n)
 {
-    for (int64_t r = 0; r < rows; r++, dst += ldd, src += lds) {
+    for (int64_t r = 0; n == 2 * VL && r < rows; r++, dst += ldd, src += lds) {
+        __builtin_prefetch(src + 24 * lds);
+        __builtin_prefetch(src + 24 * lds + VL);
+        st(dst, ld(src));
+        st(dst + VL, ld(src + VL));
+    }
+    for (int64_t r = 0; n != 2 * VL && r < rows; r++, dst += ldd, src += lds) {
         int64_t c = 0;
 
         for (; c + VL <= n; c += VL)

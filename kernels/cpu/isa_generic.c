@@ -1,4 +1,5 @@
-/* The templates for any CPU of the build's baseline. CMake gives this file its own -m flags. SPDX-License-Identifier: MIT */
+/* The templates for any CPU of the build's baseline. CMake gives this file its own -m flags.
+ * SPDX-License-Identifier: MIT */
 #define VL 4
 #define MR 4
 #define NRV 2

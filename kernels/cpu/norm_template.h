@@ -1,5 +1,5 @@
-/* Column sums for batch norm and bias gradients; layer norm by rows. Sums here are fp32 over one block that the caller keeps short (a tile in
- * cache); across blocks it adds in double. SPDX-License-Identifier: MIT */
+/* Column sums for batch norm and bias gradients; layer norm by rows. Sums here are fp32 over one block that the
+ * caller keeps short (a tile in cache); across blocks it adds in double. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_NORM_TEMPLATE_H
 #define CTS_KERNELS_NORM_TEMPLATE_H
 
@@ -65,7 +65,8 @@ static void moments(float *mean, float *m2, const float *x, int64_t rows, int64_
 #undef BLOCK
 }
 
-INLINE void bn_sums_block(const int nv, const int m, float *s1, float *s2, const float *dy, const float *x, const float *mean, int64_t rows, int64_t C)
+INLINE void bn_sums_block(const int nv, const int m, float *s1, float *s2, const float *dy, const float *x,
+                          const float *mean, int64_t rows, int64_t C)
 {
     vf a[4] = {{0}}, b[4] = {{0}}, mu[4];
 
@@ -82,15 +83,16 @@ INLINE void bn_sums_block(const int nv, const int m, float *s1, float *s2, const
     EACH_VECTOR stm(s2 + j * VL, b[j], m);
 }
 
-static void bn_grad_sums(float *s1, float *s2, const float *dy, const float *x, const float *mean, int64_t rows, int64_t C)
+static void bn_grad_sums(float *s1, float *s2, const float *dy, const float *x, const float *mean, int64_t rows,
+                         int64_t C)
 {
 #define BLOCK(nv, m, c) bn_sums_block(nv, m, s1 + (c), s2 + (c), dy + (c), x + (c), mean + (c), rows, C)
     CHANNEL_BLOCKS(C, BLOCK);
 #undef BLOCK
 }
 
-static void bn_grad_apply(float *dx, const float *dy, const float *x, const float *mean, const float *a, const float *b, const float *c, int64_t rows,
-                          int64_t C)
+static void bn_grad_apply(float *dx, const float *dy, const float *x, const float *mean, const float *a, const float *b,
+                          const float *c, int64_t rows, int64_t C)
 {
     for (int64_t r = 0; r < rows; r++, dx += C, dy += C, x += C) {
         int64_t i = 0;
@@ -119,7 +121,8 @@ static float dot(const float *x, const float *y, int64_t n)
     return hsum(a + b);
 }
 
-static void layer_norm(float *y, float *mean, float *rstd, const float *x, const float *w, const float *b, int64_t rows, int64_t C, float eps)
+static void layer_norm(float *y, float *mean, float *rstd, const float *x, const float *w, const float *b, int64_t rows,
+                       int64_t C, float eps)
 {
     for (int64_t r = 0; r < rows; r++, x += C, y += C) {
         vf s = {0}, q = {0};
@@ -148,8 +151,8 @@ static void layer_norm(float *y, float *mean, float *rstd, const float *x, const
 }
 
 /* With h = dy * w and n = (x - mean) * rstd:  dx = rstd * (h - mean(h) - n * mean(h n)),  dw += dy n,  db += dy. */
-static void layer_norm_grad(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w, const float *mean, const float *rstd,
-                            int64_t rows, int64_t C)
+static void layer_norm_grad(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w,
+                            const float *mean, const float *rstd, int64_t rows, int64_t C)
 {
     for (int64_t r = 0; r < rows; r++, x += C, dy += C) {
         float mu = mean[r], rs = rstd[r], h1, h2;

@@ -1,6 +1,7 @@
-/* OpenBLAS 0.3.21, which FAISS calls, does not know CPUs younger than itself and then takes its SSE3 kernels, five times slower. The static library reads
- * OPENBLAS_CORETYPE in its own constructor; this one runs before it. A value the user has set stays. The linker is told to keep this object
- * (tools/cmake/kernels.cmake). SPDX-License-Identifier: MIT */
+/* OpenBLAS 0.3.21, which FAISS calls, does not know CPUs younger than itself and then takes its SSE3 kernels, five
+ * times slower. The static library reads OPENBLAS_CORETYPE in its own constructor; this one runs before it. A value
+ * the user has set stays. The linker is told to keep this object (tools/cmake/kernels.cmake).
+ * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
 #include "kernels/cpu/cpu_features.h"

@@ -15,7 +15,12 @@ typedef struct {
 
 static pool_job pool_of(const cts_cpu *cpu, const cts_call *c, const cts_view *pooled, const cts_view *written)
 {
-    pool_job j = {.isa = cpu->isa, .a = c->node->attr, .C = pooled->shape[4], .rows = cts_view_rows(written), .x = c->in[0].data, .y = c->out[0].data};
+    pool_job j = {.isa = cpu->isa,
+                  .a = c->node->attr,
+                  .C = pooled->shape[4],
+                  .rows = cts_view_rows(written),
+                  .x = c->in[0].data,
+                  .y = c->out[0].data};
 
     for (int d = 0; d < 3; d++)
         j.out_dim[d] = pooled->shape[1 + d];
@@ -61,7 +66,8 @@ static int pool_task(void *ctx, int ith, int nth)
     cts_split(j->rows, 16, ith, nth, &lo, &hi);
     for (int64_t r = lo; r < hi; r++) {
         place_of(o, &sample, r, j->out_dim);
-        j->isa->pool_max(j->y + r * j->C, j->winner + r * j->C, j->x + sample * size, offset, id, window_inside(j, o, offset, id), j->C);
+        j->isa->pool_max(j->y + r * j->C, j->winner + r * j->C, j->x + sample * size, offset, id,
+                         window_inside(j, o, offset, id), j->C);
     }
     return CTS_OK;
 }
@@ -74,29 +80,37 @@ int cts_cpu_max_pool(const cts_cpu *cpu, const cts_call *c)
     return cts_cpu_for(c, cts_view_count(&c->in[0]), pool_task, &j);
 }
 
-/* Output places whose window holds input voxel i, in scan order of the window, with the voxel's place in each. */
-static int windows_over(const pool_job *j, const int64_t i[3], int64_t *offset, uint8_t *id)
+/* Output places on one axis whose window holds input place i, in scan order of the window, with i's place in each. */
+typedef struct {
+    int n;
+    int64_t at[6], place[6];
+} axis_windows;
+
+static axis_windows windows_at(const pool_job *j, int d, int64_t i)
 {
     const cts_max_pool_attr *a = j->a;
-    int64_t place[3][6], at[3][6];
-    int n_axis[3], n = 0;
+    axis_windows x = {.n = 0};
 
-    for (int d = 0; d < 3; d++) {
-        n_axis[d] = 0;
-        for (int w = 0; w < a->k; w++) {
-            int64_t from = i[d] + a->p - w;
+    for (int w = 0; w < a->k; w++) {
+        int64_t from = i + a->p - w;
 
-            if (from < 0 || from % a->s || from / a->s >= j->out_dim[d])
-                continue;
-            at[d][n_axis[d]] = from / a->s;
-            place[d][n_axis[d]++] = w;
-        }
+        if (from < 0 || from % a->s || from / a->s >= j->out_dim[d])
+            continue;
+        x.at[x.n] = from / a->s;
+        x.place[x.n++] = w;
     }
-    for (int u = 0; u < n_axis[0]; u++)
-        for (int v = 0; v < n_axis[1]; v++)
-            for (int w = 0; w < n_axis[2]; w++) {
-                offset[n] = ((at[0][u] * j->out_dim[1] + at[1][v]) * j->out_dim[2] + at[2][w]) * j->C;
-                id[n++] = (uint8_t)((place[0][u] * a->k + place[1][v]) * a->k + place[2][w]);
+    return x;
+}
+
+static int windows_over(const pool_job *j, const axis_windows *x, int64_t *offset, uint8_t *id)
+{
+    int n = 0;
+
+    for (int u = 0; u < x[0].n; u++)
+        for (int v = 0; v < x[1].n; v++)
+            for (int w = 0; w < x[2].n; w++) {
+                offset[n] = ((x[0].at[u] * j->out_dim[1] + x[1].at[v]) * j->out_dim[2] + x[2].at[w]) * j->C;
+                id[n++] = (uint8_t)((x[0].place[u] * j->a->k + x[1].place[v]) * j->a->k + x[2].place[w]);
             }
     return n;
 }
@@ -106,11 +120,18 @@ static int pool_grad_task(void *ctx, int ith, int nth)
     const pool_job *j = ctx;
     int64_t offset[MAX_WINDOW], i[3], sample, lo, hi, size = j->out_dim[0] * j->out_dim[1] * j->out_dim[2] * j->C;
     uint8_t id[MAX_WINDOW];
+    axis_windows x[3];
 
     cts_split(j->rows, 16, ith, nth, &lo, &hi);
     for (int64_t r = lo; r < hi; r++) {
         place_of(i, &sample, r, j->a->in_dim);
-        j->isa->pool_max_grad(j->y + r * j->C, j->x + sample * size, j->won + sample * size, offset, id, windows_over(j, i, offset, id), j->C);
+        if (r == lo || i[2] == 0) { /* a new line */
+            x[0] = windows_at(j, 0, i[0]);
+            x[1] = windows_at(j, 1, i[1]);
+        }
+        x[2] = windows_at(j, 2, i[2]);
+        j->isa->pool_max_grad(j->y + r * j->C, j->x + sample * size, j->won + sample * size, offset, id,
+                              windows_over(j, x, offset, id), j->C);
     }
     return CTS_OK;
 }

@@ -1,29 +1,32 @@
-/* One voxel of max pooling, forward and backward; candidates come as offsets so that the window's geometry stays with the caller.
- * The first of equal maxima wins; a NaN wins and stays. SPDX-License-Identifier: MIT */
+/* One voxel of max pooling, forward and backward; candidates come as offsets so that the window's geometry stays
+ * with the caller. The first of equal maxima wins; a NaN wins and stays. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_POOL_TEMPLATE_H
 #define CTS_KERNELS_POOL_TEMPLATE_H
 
 #include "kernels/cpu/vec_template.h"
 
-/* Comparisons of vectors give lanes of 0 or -1, which serve as masks. */
-typedef int32_t vi __attribute__((vector_size(4 * VL)));
+typedef uint8_t vb __attribute__((vector_size(VL)));
 
-static void pool_max(float *y, uint8_t *winner, const float *x, const int64_t *offset, const uint8_t *id, int n_win, int64_t C)
+static void pool_max(float *y, uint8_t *winner, const float *x, const int64_t *offset, const uint8_t *id, int n_win,
+                     int64_t C)
 {
     int64_t c = 0;
 
     for (; c + VL <= C; c += VL) {
-        vi best = (vi)ld(x + offset[0] + c), win = (int32_t)id[0] - (vi){0};
+        vf best = ld(x + offset[0] + c);
+        vi win = (int32_t)id[0] - (vi){0};
+        vb narrow;
 
         for (int i = 1; i < n_win; i++) {
-            vi v = (vi)ld(x + offset[i] + c), gt = ((vf)v > (vf)best) | (((vf)v != (vf)v) & ((vf)best == (vf)best));
+            vf v = ld(x + offset[i] + c);
+            vi gt = (v > best) | ((v != v) & (best == best));
 
-            best = (v & gt) | (best & ~gt);
+            best = vselect(gt, v, best);
             win = (((int32_t)id[i] - (vi){0}) & gt) | (win & ~gt);
         }
-        st(y + c, (vf)best);
-        for (int j = 0; j < VL; j++)
-            winner[c + j] = (uint8_t)win[j];
+        st(y + c, best);
+        narrow = __builtin_convertvector(win, vb);
+        memcpy(winner + c, &narrow, sizeof narrow);
     }
     for (; c < C; c++) {
         float best = x[offset[0] + c];
@@ -39,16 +42,28 @@ static void pool_max(float *y, uint8_t *winner, const float *x, const int64_t *o
     }
 }
 
-static void pool_max_grad(float *dx, const float *dy, const uint8_t *winner, const int64_t *offset, const uint8_t *id, int n_win, int64_t C)
+static void pool_max_grad(float *dx, const float *dy, const uint8_t *winner, const int64_t *offset, const uint8_t *id,
+                          int n_win, int64_t C)
 {
-    memset(dx, 0, (size_t)C * sizeof *dx);
-    for (int i = 0; i < n_win; i++) {
-        const float *d = dy + offset[i];
-        const uint8_t *w = winner + offset[i];
-        int wanted = id[i];
+    int64_t c = 0;
 
-        _Pragma("GCC ivdep") for (int64_t c = 0; c < C; c++)
-            dx[c] += w[c] == wanted ? d[c] : 0.0f;
+    for (; c + VL <= C; c += VL) {
+        vf sum = {0};
+
+        for (int i = 0; i < n_win; i++) {
+            vi won;
+            vb w;
+
+            memcpy(&w, winner + offset[i] + c, sizeof w);
+            won = __builtin_convertvector(w, vi) == (int32_t)id[i] - (vi){0};
+            sum += (vf)((vi)ld(dy + offset[i] + c) & won);
+        }
+        st(dx + c, sum);
+    }
+    for (; c < C; c++) {
+        dx[c] = 0.0f;
+        for (int i = 0; i < n_win; i++)
+            dx[c] += winner[offset[i] + c] == id[i] ? dy[offset[i] + c] : 0.0f;
     }
 }
 

@@ -21,9 +21,9 @@ static int layer_norm_task(void *ctx, int ith, int nth)
     int64_t lo, hi;
 
     cts_split(j->rows, 4, ith, nth, &lo, &hi);
-    j->cpu->isa->layer_norm(cts_cpu_f32(&c->out[0]) + lo * j->C, cts_cpu_f32(&c->out[1]) + lo, cts_cpu_f32(&c->out[2]) + lo,
-                            cts_cpu_f32(&c->in[0]) + lo * j->C, c->in[1].data, c->in[2].data, hi - lo, j->C,
-                            ((const cts_layer_norm_attr *)c->node->attr)->eps);
+    j->cpu->isa->layer_norm(cts_cpu_f32(&c->out[0]) + lo * j->C, cts_cpu_f32(&c->out[1]) + lo,
+                            cts_cpu_f32(&c->out[2]) + lo, cts_cpu_f32(&c->in[0]) + lo * j->C, c->in[1].data,
+                            c->in[2].data, hi - lo, j->C, ((const cts_layer_norm_attr *)c->node->attr)->eps);
     return CTS_OK;
 }
 
@@ -46,8 +46,9 @@ static int layer_norm_grad_task(void *ctx, int ith, int nth)
     cts_split(j->rows, 4, ith, nth, &lo, &hi);
     for (int64_t r = lo; r < hi; r += GRAD_ROWS) {
         memset(part, 0, (size_t)(2 * pad) * sizeof *part);
-        j->cpu->isa->layer_norm_grad(cts_cpu_f32(&c->out[0]) + r * j->C, part, part + pad, cts_cpu_f32(&c->in[0]) + r * j->C,
-                                     cts_cpu_f32(&c->in[1]) + r * j->C, c->in[2].data, cts_cpu_f32(&c->in[3]) + r, cts_cpu_f32(&c->in[4]) + r,
+        j->cpu->isa->layer_norm_grad(cts_cpu_f32(&c->out[0]) + r * j->C, part, part + pad,
+                                     cts_cpu_f32(&c->in[0]) + r * j->C, cts_cpu_f32(&c->in[1]) + r * j->C,
+                                     c->in[2].data, cts_cpu_f32(&c->in[3]) + r, cts_cpu_f32(&c->in[4]) + r,
                                      cts_min_i64(GRAD_ROWS, hi - r), j->C);
         for (int64_t i = 0; i < 2 * pad; i++)
             sum[i] += part[i];

@@ -12,8 +12,8 @@ typedef struct {
 static int check_index(const cts_call *c, const int32_t *idx, int64_t i, int64_t n)
 {
     if (idx[i] < 0 || idx[i] >= n)
-        return cts_fail(CTS_E_INPUT, "%s: index %d at position %lld, allowed: 0 to %lld", cts_op_def_of(c->node->op)->name, (int)idx[i], (long long)i,
-                        (long long)(n - 1));
+        return cts_fail(CTS_E_INPUT, "%s: index %d at position %lld, allowed: 0 to %lld",
+                        cts_op_def_of(c->node->op)->name, (int)idx[i], (long long)i, (long long)(n - 1));
     return CTS_OK;
 }
 

@@ -1,8 +1,9 @@
 /* tap_gemm, tap_dgrad and tap_wgrad: gathered rows times packed weights.
  *
- * The rows of the left operand are virtual: row r is the concatenation over the taps of the source voxels that output place r reads, zero outside.
- * A block of them is gathered into a tile in cache, multiplied, and finished (bias, activation, scale, residual) before the next block. The gradient to
- * the input is the same product with source and target exchanged; the gradient to the weight sums outer products of the gathered rows with dy.
+ * The rows of the left operand are virtual: row r is the concatenation over the taps of the source voxels that
+ * output place r reads, zero outside. A block of them is gathered into a tile in cache, multiplied, and finished
+ * (bias, activation, scale, residual) before the next block. The gradient to the input is the same product with
+ * source and target exchanged; the gradient to the weight sums outer products of the gathered rows with dy.
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
@@ -24,7 +25,13 @@ typedef struct {
 
 static row_source source_of(const cts_tap_gemm_attr *a, const cts_view *x, int64_t rows, bool back)
 {
-    row_source s = {.x = x->data, .C = cts_view_channels(x), .rows = rows, .tap = a->tap, .n_taps = a->n_taps, .back = back, .linear = a->linear};
+    row_source s = {.x = x->data,
+                    .C = cts_view_channels(x),
+                    .rows = rows,
+                    .tap = a->tap,
+                    .n_taps = a->n_taps,
+                    .back = back,
+                    .linear = a->linear};
 
     for (int k = 0; k < 3; k++) {
         s.src[k] = back ? a->out_dim[k] : a->in_dim[k];
@@ -53,8 +60,10 @@ static void zero_rows(float *dst, int64_t rows, int64_t n)
         memset(dst, 0, (size_t)n * sizeof(float));
 }
 
-/* Channels [c0, c0 + n) of tap t for `count` places along the last axis starting at p2; line is the source line, NULL outside. */
-static void gather_run(const cts_isa *isa, const row_source *s, float *dst, const float *line, int32_t d, int64_t p2, int64_t count, int64_t n)
+/* Channels [c0, c0 + n) of tap t for `count` places along the last axis starting at p2; line is the source line,
+ * NULL outside. */
+static void gather_run(const cts_isa *isa, const row_source *s, float *dst, const float *line, int32_t d, int64_t p2,
+                       int64_t count, int64_t n)
 {
     int64_t lo = 0, hi = 0, step = s->stride[2];
 
@@ -83,7 +92,8 @@ static void gather_run(const cts_isa *isa, const row_source *s, float *dst, cons
 }
 
 /* Values [k0, k0 + kc) of the gathered rows [r0, r0 + rows). */
-static void gather(const cts_isa *isa, const row_source *s, float *tile, int64_t r0, int64_t rows, int64_t k0, int64_t kc)
+static void gather(const cts_isa *isa, const row_source *s, float *tile, int64_t r0, int64_t rows, int64_t k0,
+                   int64_t kc)
 {
     if (s->linear) {
         isa->copy_rows(tile, CTS_TILE_LD, s->x + r0 * s->C + k0, s->C, rows, kc);
@@ -98,7 +108,8 @@ static void gather(const cts_isa *isa, const row_source *s, float *tile, int64_t
             int64_t t = k / s->C, c = k % s->C, len = cts_min_i64(s->C - c, k0 + kc - k);
             const int32_t *d = s->tap[t].d;
             int64_t i0 = source_at(s, 0, p0, d[0]), i1 = source_at(s, 1, p1, d[1]);
-            const float *line = i0 < 0 || i1 < 0 ? NULL : s->x + (((n * s->src[0] + i0) * s->src[1] + i1) * s->src[2]) * s->C + c;
+            const float *line =
+                i0 < 0 || i1 < 0 ? NULL : s->x + (((n * s->src[0] + i0) * s->src[1] + i1) * s->src[2]) * s->C + c;
 
             gather_run(isa, s, dst + (k - k0), line, d[2], p2, count, len);
             k += len;
@@ -154,7 +165,9 @@ static int product_task(void *ctx, int ith, int nth)
 
 static size_t product_scratch(const cts_cpu *cpu, int64_t n, int64_t K)
 {
-    return (size_t)(cts_gemm_panel_floats(cpu->isa, n, K) + cpu->n_threads * cts_gemm_tile_rows(cpu->isa, n) * CTS_TILE_LD) * sizeof(float);
+    return (size_t)(cts_gemm_panel_floats(cpu->isa, n, K) +
+                    cpu->n_threads * cts_gemm_tile_rows(cpu->isa, n) * CTS_TILE_LD) *
+           sizeof(float);
 }
 
 static int run_product(const cts_call *c, product *p)
@@ -183,7 +196,11 @@ int cts_cpu_tap_gemm(const cts_cpu *cpu, const cts_call *c)
 {
     const cts_tap_gemm_attr *a = c->node->attr;
     const cts_view *w = &c->in[IN_W];
-    product p = {.isa = cpu->isa, .src = source_of(a, &c->in[IN_X], cts_view_rows(&c->out[0]), false), .w = w->data, .n = w->shape[0], .y = c->out[0].data};
+    product p = {.isa = cpu->isa,
+                 .src = source_of(a, &c->in[IN_X], cts_view_rows(&c->out[0]), false),
+                 .w = w->data,
+                 .n = w->shape[0],
+                 .y = c->out[0].data};
 
     p.sj = w->shape[1] * a->n_taps;
     p.sc = a->n_taps;
@@ -203,7 +220,11 @@ int cts_cpu_tap_dgrad(const cts_cpu *cpu, const cts_call *c)
 {
     const cts_tap_gemm_attr *a = c->node->attr;
     const cts_view *w = &c->in[1];
-    product p = {.isa = cpu->isa, .src = source_of(a, &c->in[0], cts_view_rows(&c->out[0]), true), .w = w->data, .n = w->shape[1], .y = c->out[0].data};
+    product p = {.isa = cpu->isa,
+                 .src = source_of(a, &c->in[0], cts_view_rows(&c->out[0]), true),
+                 .w = w->data,
+                 .n = w->shape[1],
+                 .y = c->out[0].data};
 
     p.sj = a->n_taps;
     p.sc = w->shape[1] * a->n_taps;
@@ -226,7 +247,8 @@ typedef struct {
     double *bias; /* [parts][n] */
 } wgrad;
 
-/* A large gradient is split by K, so that it is stored once; a small one by rows, with one partial a thread, added in order. */
+/* A large gradient is split by K, so that it is stored once; a small one by rows, with one partial a thread, added
+ * in order. */
 static bool wgrad_by_k(int64_t K, int64_t n, int nth)
 {
     return K * n >= 131072 && K >= 32 * nth;
@@ -321,7 +343,11 @@ int cts_cpu_tap_wgrad(const cts_cpu *cpu, const cts_call *c)
     const cts_tap_gemm_attr *a = c->node->attr;
     const cts_view *dy = &c->in[1];
     int64_t rows = cts_view_rows(dy);
-    wgrad g = {.isa = cpu->isa, .src = source_of(a, &c->in[0], rows, false), .dy = dy->data, .dw = c->out[0].data, .n = cts_view_channels(dy)};
+    wgrad g = {.isa = cpu->isa,
+               .src = source_of(a, &c->in[0], rows, false),
+               .dy = dy->data,
+               .dw = c->out[0].data,
+               .n = cts_view_channels(dy)};
     bool small;
     int rc;
 
