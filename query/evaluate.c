@@ -9,6 +9,7 @@
 #include "kernels/base/status.h"
 #include "kernels/base/str.h"
 #include "query/metrics.h"
+#include "query/present.h"
 
 const int64_t cts_recall_k[CTS_RECALL_KS] = {1, 5, 10, 50, 100};
 
@@ -221,20 +222,15 @@ int cts_evaluate_zeroshot(cts_zeroshot_result *r, const cts_zeroshot *z, const c
     return rc;
 }
 
-static json_t *number(double v)
-{
-    return isnan(v) ? json_null() : json_real(v);
-}
-
 json_t *cts_zeroshot_result_json(const cts_zeroshot_result *r)
 {
     json_t *findings = json_array();
 
     for (int f = 0; f < CTS_FINDINGS; f++)
-        json_array_append_new(findings, json_pack("{s:s, s:o, s:I}", "name", cts_findings[f].name, "auroc", number(r->auroc[f]), "positives",
+        json_array_append_new(findings, json_pack("{s:s, s:o, s:I}", "name", cts_findings[f].name, "auroc", cts_number_json(r->auroc[f]), "positives",
                                                   (json_int_t)r->positives[f]));
     return json_pack("{s:s, s:I, s:o, s:o}", "protocol", "zero-shot: '<Finding> is present.' against '... is not present.'; AUROC, ties count half; macro over findings with both classes",
-                     "n", (json_int_t)r->n, "auroc_macro", number(r->macro), "findings", findings);
+                     "n", (json_int_t)r->n, "auroc_macro", cts_number_json(r->macro), "findings", findings);
 }
 
 static int by_rank(const void *a, const void *b)

@@ -94,10 +94,22 @@ static int rank_part(void *ctx, int ith, int nth)
     return CTS_OK;
 }
 
+/* A NaN is neither above nor equal to anything, so its row would have rank 0: a model that has diverged would look perfect. */
+static int check_finite(const float *v, size_t n, size_t d, const char *what)
+{
+    for (size_t i = 0; i < n * d; i++)
+        if (!isfinite(v[i]))
+            return cts_fail(CTS_E_INPUT, "%s vectors: row %zu has a component that is not finite", what, i / d);
+    return CTS_OK;
+}
+
 int cts_pair_ranks(const float *query, const float *candidate, size_t n, size_t d, cts_pool *pool, int64_t *rank)
 {
     rank_task t = {query, candidate, n, d, rank};
+    int rc;
 
+    if ((rc = check_finite(query, n, d, "query")) || (rc = check_finite(candidate, n, d, "candidate")))
+        return rc;
     return cts_parallel_for(pool, rank_part, &t);
 }
 
