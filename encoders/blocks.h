@@ -1,7 +1,7 @@
 /* Building blocks of the encoders: named parameters and the layers that several models share.
- * Parameter names are relative to the prefix of cts_build. All functions append nodes and cannot fail (see cts_graph_status()).
- * Initial values are PyTorch's defaults unless said otherwise: weights and biases of linear and convolution layers uniform in
- * +-1/sqrt(fan_in) (He et al. 2015 with a = sqrt 5), norms 1 and 0.
+ * Parameter names are relative to the prefix of cts_build. All functions append nodes and cannot fail (see
+ * cts_graph_status()). Initial values are PyTorch's defaults unless said otherwise: weights and biases of linear and
+ * convolution layers uniform in +-1/sqrt(fan_in) (He et al. 2015 with a = sqrt 5), norms 1 and 0.
  * Weight decay applies to tensors of two or more axes only.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_BLOCKS_H
@@ -29,8 +29,8 @@ cts_init cts_init_fan_in(int64_t fan_in);
 /* <name>.weight [out, C], <name>.bias [out] or none: x [.., C] -> [.., out]. init: both entries; NULL = the default. */
 cts_tensor *cts_block_linear(cts_build *b, cts_tensor *x, const char *name, int64_t out, bool bias,
                              const cts_init *init);
-/* y = x W^T + bias, activation, times scale [out], plus residual: one fused node at inference, plain nodes in a graph with grad. scale, residual NULL
- * allowed. The output before scale and residual is recomputed where recompute is on. */
+/* y = x W^T + bias, activation, times scale [out], plus residual: one fused node at inference, plain nodes in a graph
+ * with grad. scale, residual NULL allowed. The output before scale and residual is recomputed where recompute is on. */
 cts_tensor *cts_block_linear_act(cts_build *b, cts_tensor *x, const char *name, int64_t out, cts_act_kind act,
                                  cts_tensor *scale, cts_tensor *residual, const cts_init *init);
 /* <name>.weight, <name>.bias over the last axis. */
@@ -38,9 +38,10 @@ cts_tensor *cts_block_layer_norm(cts_build *b, cts_tensor *x, const char *name, 
 /* <name>.weight, .bias, .running_mean, .running_var over the last axis; eps 1e-5, momentum 0.1. */
 cts_tensor *cts_block_batch_norm(cts_build *b, cts_tensor *x, const char *name);
 
-/* Decomposed convolution (DCFormer): three 1-D convolutions of length k along the axes, each with a bias and a batch norm, summed.
- * x [N, z, x, y, Cin] -> [N, ceil(z / stride), ceil(x / stride), ceil(y / stride), cout]; padding k / 2 along the long axis only, and the stride acts on
- * all axes of a branch. Published order: c1 along x, c2 along y, c3 along z. Names: c{1,2,3}.0.weight/bias, norm.{0,1,2}.*
+/* Decomposed convolution (DCFormer): three 1-D convolutions of length k along the axes, each with a bias and a batch
+ * norm, summed. x [N, z, x, y, Cin] -> [N, ceil(z / stride), ceil(x / stride), ceil(y / stride), cout].
+ * Padding is k / 2 along the long axis only; the stride acts on all axes of a branch. Published order: c1 along x,
+ * c2 along y, c3 along z. Names: c{1,2,3}.0.weight, c{1,2,3}.0.bias, norm.{0,1,2}.*
  * depthwise: one filter a channel, cout = Cin, stride 1. k is odd. */
 cts_tensor *cts_block_decomp_conv(cts_build *b, cts_tensor *x, int64_t cout, int k, int stride, bool depthwise);
 

@@ -1,6 +1,7 @@
-/* Training checkpoints: one file <dir>/checkpoint-<step>.safetensors that holds parameters and states ("model.<name>"), named float arrays of the
- * trainer ("train.<name>": optimiser moments) and a JSON object (configuration, schedule, random state, data position) in its metadata.
- * Written to a temporary name, synced, renamed: it exists whole or not at all; older ones are removed only afterwards.
+/* Training checkpoints: one file <dir>/checkpoint-<step>.safetensors that holds parameters and states ("model.<name>"),
+ * named float arrays of the trainer ("train.<name>": optimiser moments) and a JSON object (configuration, schedule,
+ * random state, data position) in its metadata. Written to a temporary name, synced, renamed: it exists whole or not at
+ * all; older ones are removed only afterwards.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_CHECKPOINT_H
 #define CTS_ENCODERS_CHECKPOINT_H
@@ -14,11 +15,12 @@ typedef struct {
     const float *data;
 } cts_checkpoint_array;
 
-/* keep: how many checkpoints of dir to keep, this one included; 0 = all. Makes dir. *path (NULL allowed, free()) is the file written. */
+/* keep: how many checkpoints of dir to keep, this one included; 0 = all. Makes dir. *path (NULL allowed, free()) is the
+ * file written. */
 int cts_checkpoint_save(char **path, const char *dir, int64_t step, const cts_params *p,
                         const cts_checkpoint_array *arrays, int n, const json_t *info, int keep);
-/* The checkpoint of highest step in dir that opens as a whole file; path itself when it is a file. Unreadable newer ones are logged and passed over.
- * CTS_E_NOTFOUND when there is none. Free with free(). */
+/* The checkpoint of highest step in dir that opens as a whole file; path itself when it is a file. Unreadable newer
+ * ones are logged and passed over. CTS_E_NOTFOUND when there is none. Free with free(). */
 int cts_checkpoint_latest(char **path, const char *dir_or_file);
 
 typedef struct cts_checkpoint cts_checkpoint;

@@ -2,17 +2,20 @@
  *
  * image: volume -> encoder -> vector -> to_visual_latent.weight (no bias) -> L2 norm -> [N, d]
  * text:  tokens -> encoder -> vector -> to_text_latent.weight (no bias) -> L2 norm -> [N, d]
- * Parameter names are those of the published CTCLIP classes: visual_transformer.*, text_transformer.*, to_visual_latent.weight,
- * to_text_latent.weight, temperature [1] (the logarithm of the scale: 1 gives the scale e of DCFormer).
+ * Parameter names are those of the published CTCLIP classes: visual_transformer.*, text_transformer.*,
+ * to_visual_latent.weight, to_text_latent.weight, temperature [1] (the logarithm of the scale: 1 gives the scale e of
+ * DCFormer).
  *
- * The towers and the loss are separate graphs: a tower's backward starts from given gradients of its embeddings, the loss graph takes the
- * embeddings of the whole batch. So gradient caching, several devices and frozen towers differ only in who fills the loss graph.
+ * The towers and the loss are separate graphs: a tower's backward starts from given gradients of its embeddings, the
+ * loss graph takes the embeddings of the whole batch. So gradient caching, several devices and frozen towers differ
+ * only in who fills the loss graph.
  *
  * config.json:
  *   {"format": "ctsearch-clip", "version": 1,
  *    "image": {"encoder": "dcformer", "config": {..}}, "text": {"encoder": "bert", "config": {..}},
- *    "latent_dim": 512, "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0 (only for the sigmoid loss)}}
- * where {"preset": "dcformer-nano"} may stand for an encoder and its config when reading.
+ *    "latent_dim": 512, "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0}}
+ * The bias is there for the sigmoid loss only. Reading, {"preset": "dcformer-nano", "config": {..}} may stand for an
+ * encoder: the fields of config then replace the preset's.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_CLIP_H
 #define CTS_ENCODERS_CLIP_H
@@ -42,7 +45,8 @@ typedef struct {
     cts_params *params; /* every entry declared */
 } cts_clip;
 
-/* Takes the config over (*c is zeroed on success). Parameters are declared; they hold no memory before cts_params_init() or a load. */
+/* Takes the config over (*c is zeroed on success). Parameters are declared; they hold no memory before
+ * cts_params_init() or a load. */
 int cts_clip_create(cts_clip **out, cts_clip_config *c);
 /* The same with initial values drawn from seed. */
 int cts_clip_create_init(cts_clip **out, cts_clip_config *c, uint64_t seed);
@@ -52,8 +56,8 @@ void cts_clip_destroy(cts_clip *m); /* NULL allowed */
 const char *cts_clip_prefix(cts_side side);
 const char *cts_clip_projection(cts_side side);
 
-/* Append one tower: encoder under its prefix, projection, L2 norm. Result [N, latent_dim]. The flags of b decide the form.
- * The encoder's own outputs go to *enc when it is not NULL. */
+/* Append one tower: encoder under its prefix, projection, L2 norm. Result [N, latent_dim]. The flags of b decide the
+ * form. The encoder's own outputs go to *enc when it is not NULL. */
 cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_side side, const cts_encoder_inputs *in,
                                  cts_encoder_outputs *enc);
 

@@ -1,14 +1,17 @@
-/* DCFormer (Ates, Gong and Marsden, "DCFormer: Efficient 3D Vision-Language Modeling with Decomposed Convolutions", 2025), as its published code builds it.
+/* DCFormer (Ates, Gong and Marsden, "DCFormer: Efficient 3D Vision-Language Modeling with Decomposed Convolutions",
+ * 2025), as its published code builds it.
  *
  *   volume [N, z, x, y]
- *   stem s0.0     decomposed convolutions 7 stride 4, then 3, 3, 3 of stride 1: dense 1-D kernels, no activation      [N, z/4, x/4, y/4, C0]
- *   stages 1..4   max-pool 3/2/1 and a 1x1x1 projection before the first block                                      [N, .../2^i, Ci]
- *       block     x + gamma * MLP(sum over axes of BN(depthwise k)), MLP = C -> 4C, erf GELU, 4C -> C
- *   reduction     channel: mean over the grid; depth: mean over z, flatten; none: flatten                             [N, vector]
+ *   stem s0.0    decomposed convolutions 7 stride 4, then 3, 3, 3 of stride 1: dense 1-D kernels, no activation
+ *                [N, z/4, x/4, y/4, C0]
+ *   stages 1..4  before the first block a max-pool 3/2/1 and a 1x1x1 projection; halves the grid, C(i-1) -> Ci
+ *     block      x + gamma * MLP(sum over axes of BN(depthwise k)), MLP = C -> 4C, erf GELU, 4C -> C
+ *   reduction    channel: mean over the grid; depth: mean over z, flatten; none: flatten      [N, vector]
  *
- * A published tensor is (b, c, x, y, z) inside the encoder and tokens come out as t, h, w = z, x, y; ours stays [N, z, x, y, C] throughout, which is
- * the token order, so nothing is transposed. Sizes are ceil(n / 4), then ceil(n / 2) four times: any volume from one voxel on works.
- * The paper's text says kernel 7 in all stages, the published code and counts say 13, 11, 9, 7; both are presets.
+ * A published tensor is (b, c, x, y, z) inside the encoder and tokens come out as t, h, w = z, x, y; ours stays
+ * [N, z, x, y, C] throughout, which is the token order, so nothing is transposed. Sizes are ceil(n / 4), then
+ * ceil(n / 2) four times: any volume from one voxel on works. The paper's text says kernel 7 in all stages, the
+ * published code and counts say 13, 11, 9, 7; both are presets.
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>

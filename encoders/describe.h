@@ -1,4 +1,5 @@
-/* What there is to choose from: every preset of the registry with its size and cost, computed by building it, never written down.
+/* What there is to choose from: every preset of the registry with its size and cost, computed by building it, never
+ * written down.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_DESCRIBE_H
 #define CTS_ENCODERS_DESCRIBE_H

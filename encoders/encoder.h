@@ -1,11 +1,11 @@
 /* What an encoder is: one file with a cts_encoder_def, one row in registry.c.
  *
- * A definition turns a JSON object into its own config struct and appends the model to a graph. It calls op builders only: no tensor data, no
- * back end. The same build function counts parameters and multiply-adds, declares what a checkpoint must hold, and makes training and inference
- * graphs; which of these is told by the flags of cts_build.
+ * A definition turns a JSON object into its own config struct and appends the model to a graph. It calls op builders
+ * only: no tensor data, no back end. The same build function counts parameters and multiply-adds, declares what a
+ * checkpoint must hold, and makes training and inference graphs; which of these is told by the flags of cts_build.
  *
- * What comes out is told by cts_encoder_info: a grid or list of token vectors, one vector a sample, logits, or several of them.
- * A definition is constant and may be used by any number of threads.
+ * What comes out is told by cts_encoder_info: a grid or list of token vectors, one vector a sample, logits, or several
+ * of them. A definition is constant and may be used by any number of threads.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_ENCODER_H
 #define CTS_ENCODERS_ENCODER_H
@@ -32,15 +32,16 @@ typedef struct {
 /* The training or the inference flags on an empty prefix. */
 cts_build cts_build_make(cts_graph *g, bool train);
 
-/* What goes in. An image encoder reads volume; a text encoder reads the others. Dimension 0 of volume, first: symbol BATCH; of ids, positions,
- * types, key_mask: symbol TOKENS. The tensors are INPUTs of the graph, or made by other nodes. */
+/* What goes in. An image encoder reads volume; a text encoder reads the others. Dimension 0 of volume, first: symbol
+ * BATCH; of ids, positions, types, key_mask: symbol TOKENS. The tensors are INPUTs of the graph, or made by other
+ * nodes. */
 typedef struct {
     cts_tensor *volume; /* F32 [N, z, x, y], window units of the recipe; x and y are the NIfTI axes, z the slice axis */
     cts_tensor *ids;    /* I32 [n_tokens], sequences back to back, no padding */
     cts_tensor *positions; /* I32 [n_tokens], place inside its sequence from 0 */
     cts_tensor *types;     /* I32 [n_tokens], segment ids */
-    cts_tensor *
-        offsets; /* I32 [n_seq + 1], sequence s is rows [offsets[s], offsets[s + 1]); no symbol, unused entries repeat the last */
+    /* I32 [n_seq + 1], sequence s is rows [offsets[s], offsets[s + 1]); no symbol, unused entries repeat the last */
+    cts_tensor *offsets;
     cts_tensor *first;    /* I32 [n_seq], row of each sequence's first token */
     cts_tensor *key_mask; /* I32 [n_tokens], 0 hides a key; NULL = all visible */
 } cts_encoder_inputs;
@@ -73,8 +74,8 @@ typedef struct {
     cts_encoder_kind kind;
     const cts_encoder_preset *presets;
     int n_presets;
-    /* Config from the JSON object j of file `file` (for messages), checked: build() never fails on it. Unknown keys are ignored, so that a
-     * published config.json works. The caller ends *config with free(). */
+    /* Config from the JSON object j of file `file` (for messages), checked: build() never fails on it. Unknown keys are
+     * ignored, so that a published config.json works. The caller ends *config with free(). */
     int (*parse)(void **config, const json_t *j, const char *file);
     /* The same as JSON, every field written; NULL when out of memory. parse(write(c)) gives c. */
     json_t *(*write)(const void *config);
@@ -88,7 +89,8 @@ int cts_encoder_count(void);
 const cts_encoder_def *cts_encoder_at(int i);
 /* NULL = none. */
 const cts_encoder_def *cts_encoder_find(const char *name);
-/* Definition and config of a preset name ("dcformer-nano") or CTS_E_NOTFOUND naming the known ones. *config ends with free(). */
+/* Definition and config of a preset name ("dcformer-nano") or CTS_E_NOTFOUND naming the known ones. *config ends with
+ * free(). */
 int cts_encoder_preset_find(const cts_encoder_def **def, void **config, const char *preset);
 
 /* {"encoder": name, "config": {..}} or {"preset": name} of file `file`, of the wanted kind, and back. */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* renameat2 */
 #include "encoders/model_dir.h"
 
 #include <errno.h>

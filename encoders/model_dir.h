@@ -3,7 +3,8 @@
  *   model.safetensors   every parameter and state, F32, under its published name
  *   vocab.txt | tokenizer.model   the tokenizer, copied byte for byte
  *   preprocess.json     the recipe of the volumes; an opaque object here, data/ reads it
- * Saving builds a new folder beside the target and swaps the two in one step, so that a reader or a crash sees the old or the new one.
+ * Saving builds a new folder beside the target and swaps the two in one step, so that a reader or a crash sees the old
+ * or the new one.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_MODEL_DIR_H
 #define CTS_ENCODERS_MODEL_DIR_H
@@ -27,8 +28,9 @@ typedef struct {
     cts_model_digests digest;
 } cts_model;
 
-/* Parameters of m (which hold data), the tokenizer file to copy (NULL = none; its name in the directory is vocab.txt when it ends in .txt, otherwise
- * tokenizer.model) and the recipe (NULL = none). An existing target is replaced only when it is empty or a model directory. */
+/* Parameters of m (which hold data), the tokenizer file to copy (NULL = none; its name in the directory is vocab.txt
+ * when it ends in .txt, otherwise tokenizer.model) and the recipe (NULL = none). An existing target is replaced only
+ * when it is empty or a model directory. */
 int cts_model_dir_save(const char *dir, const cts_clip *m, const char *tokenizer_path, const json_t *preprocess);
 /* Strict: a missing, extra or wrongly shaped tensor is CTS_E_MISMATCH and names it, got and wanted. */
 int cts_model_dir_load(cts_model **out, const char *dir);
@@ -36,11 +38,11 @@ void cts_model_destroy(cts_model *m); /* NULL allowed */
 /* Canonical digest of a recipe, as in cts_model_digests. */
 int cts_json_digest(char out[CTS_DIGEST_HEX], const json_t *j);
 
-/* All entries of p from the tensors whose name is prefix + entry name ("" = none); tensors without the prefix are left alone. Strict as above: nothing is
- * changed unless all fits. A scalar tensor fits shape [1]. Allocates the data. */
+/* All entries of p from the tensors whose name is prefix + entry name ("" = none); tensors without the prefix are left
+ * alone. Strict as above: nothing is changed unless all fits. A scalar tensor fits shape [1]. Allocates the data. */
 int cts_params_load(cts_params *p, const cts_safetensors *s, const char *prefix);
-/* p's entries as tensors to write, in *t (free()) with room for `extra` more, and their names prefix + entry name in *names, which
- * has room for the same and ends with cts_st_names_free(). */
+/* p's entries as tensors to write, in *t (free()) with room for `extra` more, and their names prefix + entry name in
+ * *names, which has room for the same and ends with cts_st_names_free(). */
 int cts_params_tensors(cts_st_tensor **t, char ***names, const cts_params *p, const char *prefix, int extra);
 void cts_st_names_free(char **names, int n);
 

@@ -1,8 +1,9 @@
 /* safetensors files: u64 header length, JSON header {name: {dtype, shape, data_offsets}}, then the data, back to back.
  *
- * The reader maps the file and checks everything before it hands anything out: header length against the file, strict JSON without duplicate
- * names, dtypes, shapes (non-negative, product without overflow, at most CTS_MAX_DIMS axes), offsets inside the data, sizes that match the
- * shapes, no overlap, no gap, the end of the file. Source: the format description of huggingface/safetensors.
+ * The reader maps the file and checks everything before it hands anything out: header length against the file, strict
+ * JSON without duplicate names, dtypes, shapes (non-negative, product without overflow, at most CTS_MAX_DIMS axes),
+ * offsets inside the data, sizes that match the shapes, no overlap, no gap, the end of the file. Source: the format
+ * description of huggingface/safetensors.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_SAFETENSORS_H
 #define CTS_ENCODERS_SAFETENSORS_H
@@ -45,7 +46,8 @@ typedef struct {
 
 typedef struct cts_safetensors cts_safetensors;
 
-/* CTS_E_FORMAT, CTS_E_LIMIT, CTS_E_IO, CTS_E_UNSUPPORTED (dtype of another width), the sentence names file, tensor, got and allowed. */
+/* CTS_E_FORMAT, CTS_E_LIMIT, CTS_E_IO, CTS_E_UNSUPPORTED (dtype of another width), the sentence names file, tensor, got
+ * and allowed. */
 int cts_safetensors_open(cts_safetensors **out, const char *path);
 void cts_safetensors_close(cts_safetensors *s); /* NULL allowed; tensors end with it */
 const char *cts_safetensors_path(const cts_safetensors *s);
@@ -58,7 +60,8 @@ const char *cts_safetensors_meta(const cts_safetensors *s, const char *key);
 /* Convert all t->count values; any dtype. Values of 64-bit integers are rounded to the nearest float. */
 void cts_st_to_f32(float *dst, const cts_st_tensor *t);
 
-/* Write atomically; data in the order given, aligned to 8 bytes at the start. metadata: an object of strings or NULL. */
+/* Write atomically; data in the order given, aligned to 8 bytes at the start. metadata: an object of strings or
+ * NULL. */
 int cts_safetensors_write(const char *path, int n, const cts_st_tensor *t, const json_t *metadata);
 
 #endif

@@ -6,7 +6,8 @@
  *     cts_clip_loss_run(loss, n, emb_i, emb_t, &value, d_i, d_t);          gradients of the embeddings
  *     cts_tower_backward(image, d_i);                                       adds to grads
  *
- * Running allocates nothing. One thread per tower; towers that share parameters may run side by side while nobody changes them.
+ * Running allocates nothing. One thread per tower; towers that share parameters may run side by side while nobody
+ * changes them.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_TOWER_H
 #define CTS_ENCODERS_TOWER_H
@@ -46,7 +47,8 @@ int cts_tower_create(cts_tower **out, const cts_tower_spec *spec, const cts_towe
                      cts_grads *grads);
 void cts_tower_destroy(cts_tower *t); /* NULL allowed */
 
-/* What was planned (peak bytes: arena_bytes + scratch_bytes), the forward multiply-adds of a full batch, and the result's width d. */
+/* What was planned (peak bytes: arena_bytes + scratch_bytes), the forward multiply-adds of a full batch, and the
+ * result's width d. */
 cts_plan_info cts_tower_plan_info(const cts_tower *t);
 int64_t cts_tower_macs(const cts_tower *t);
 int64_t cts_tower_dim(const cts_tower *t);
@@ -61,7 +63,8 @@ void cts_tower_set_step(cts_tower *t, uint64_t seed, uint64_t step);
 /* Parameters were changed by somebody (optimiser, load). */
 int cts_tower_params_changed(cts_tower *t);
 
-/* Forward of 0 < n <= max_batch volumes: volumes [n, z, x, y] dense, out [n, d] (NULL = leave it on the back end). flags: CTS_RUN_UPDATE_STATE. */
+/* Forward of 0 < n <= max_batch volumes: volumes [n, z, x, y] dense, out [n, d] (NULL = leave it on the back end).
+ * flags: CTS_RUN_UPDATE_STATE. */
 int cts_tower_volumes(cts_tower *t, int64_t n, const float *volumes, int flags, float *out);
 
 /* Packed token sequences: ids [offsets[n_seq]], offsets [n_seq + 1] from 0. */
@@ -70,26 +73,29 @@ typedef struct {
     const int32_t *ids;
     const int32_t *offsets;
 } cts_token_batch;
-/* Forward of one packed batch that fits max_batch and max_tokens: positions count from 0 in every sequence, segment 0, first token gives the vector.
- * CTS_E_INPUT for an empty sequence, one that is too long, or an id outside the vocabulary. out [n_seq, d]. */
+/* Forward of one packed batch that fits max_batch and max_tokens: positions count from 0 in every sequence, segment 0,
+ * first token gives the vector. CTS_E_INPUT for an empty sequence, one that is too long, or an id outside the
+ * vocabulary. out [n_seq, d]. */
 int cts_tower_tokens(cts_tower *t, const cts_token_batch *batch, int flags, float *out);
 
-/* Inference over any number of sequences: ids[i] has n_ids[i] ids; split into as many runs as needed; out [n, d] in order. */
+/* Inference over any number of sequences: ids[i] has n_ids[i] ids; split into as many runs as needed; out [n, d] in
+ * order. */
 int cts_tower_encode_texts(cts_tower *t, int64_t n, const int32_t *const *ids, const int32_t *n_ids, float *out);
 
-/* After a forward of n samples in a training tower: d_out [n, d] is the gradient of the result; parameter gradients are added to grads. */
+/* After a forward of n samples in a training tower: d_out [n, d] is the gradient of the result; parameter gradients are
+ * added to grads. */
 int cts_tower_backward(cts_tower *t, const float *d_out);
 
 /* The loss of a CLIP model over up to max_batch pairs. */
 typedef struct cts_clip_loss cts_clip_loss;
-/* grads: for a learned temperature or bias; NULL when evaluation only (then d_image and d_text of run must be NULL). CTS_E_INPUT when kind does not
- * suit the model (SIGLIP without bias). */
+/* grads: for a learned temperature or bias; NULL when evaluation only (then d_image and d_text of run must be NULL).
+ * CTS_E_INPUT when kind does not suit the model (SIGLIP without bias). */
 int cts_clip_loss_create(cts_clip_loss **out, const cts_clip *m, cts_loss_kind kind, int64_t max_batch, cts_backend *b,
                          cts_grads *grads);
 void cts_clip_loss_destroy(cts_clip_loss *l);
 int cts_clip_loss_params_changed(cts_clip_loss *l);
-/* image, text [n, d] unit rows, pair i with pair i -> *loss. With d_image, d_text [n, d]: their gradients times weight, and the temperature's gradient
- * times weight added to grads. Both NULL = value only. */
+/* image, text [n, d] unit rows, pair i with pair i -> *loss. With d_image, d_text [n, d]: their gradients times weight,
+ * and the temperature's gradient times weight added to grads. Both NULL = value only. */
 int cts_clip_loss_run(cts_clip_loss *l, int64_t n, const float *image, const float *text, double weight, double *loss,
                       float *d_image, float *d_text);
 

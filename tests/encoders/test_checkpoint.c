@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 
 #include "kernels/base/log.h"
-#include "tests/encoders/scratch.h"
+#include "tests/support/scratch.h"
 
 static json_t *info_of(int64_t step)
 {
@@ -138,7 +138,8 @@ static void test_wrong_kind_of_file(void **state)
     json_decref(meta);
 }
 
-/* Twenty SIGKILLs in the middle of saving: the latest checkpoint is always whole, and never older than the last that was finished. */
+/* Twenty SIGKILLs in the middle of saving: the latest checkpoint is always whole, and never older than the last that
+ * was finished. */
 static void test_kill(void **state)
 {
     cts_clip *m = scratch_pair(3, false, 8);

@@ -1,6 +1,6 @@
-/* Parameters and multiply-adds of every preset, built from the graph, against the published figures (see docs/DESIGN.md):
- * fvcore's count of the DCFormer code at 1 x 256 x 512 x 512 with batch norms as 5 operations an element.
- * SPDX-License-Identifier: MIT */
+/* Parameters and multiply-adds of every preset, built from the graph, against the published figures (see
+ * docs/DESIGN.md): fvcore's count of the DCFormer code at 1 x 256 x 512 x 512 with batch norms as 5 operations an
+ * element. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
-/* BERT against transformers (bert_mini, bert_base): hidden states at all positions with padding and holes behind the key mask, the same packed
- * without padding, every gradient, and the full-size shape by formula weights. SPDX-License-Identifier: MIT */
-#include "tests/encoders/text_batch.h"
+/* BERT against transformers (bert_mini, bert_base): hidden states at all positions with padding and holes behind the
+ * key mask, the same packed without padding, every gradient, and the full-size shape by formula weights.
+ * SPDX-License-Identifier: MIT */
+#include "tests/support/text_batch.h"
 
 typedef struct {
     cts_params *params;

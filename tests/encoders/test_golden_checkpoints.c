@@ -1,8 +1,8 @@
-/* safetensors files made by other programs: all dtypes convert to the expected values, and every hostile file is refused with a sentence that names it.
- * SPDX-License-Identifier: MIT */
+/* safetensors files made by other programs: all dtypes convert to the expected values, and every hostile file is
+ * refused with a sentence that names it. SPDX-License-Identifier: MIT */
 #include "encoders/safetensors.h"
 #include "kernels/base/file.h"
-#include "tests/encoders/model_test.h"
+#include "tests/support/model_run.h"
 
 /* expected values are stored as F32 and I64 */
 static void compare(const char *stem)

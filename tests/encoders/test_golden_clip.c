@@ -1,11 +1,11 @@
 /* The CLIP pair against the published CTCLIP class of DCFormer (clip_mini), its quantiser apart.
  *
- * Text side: latents, and from the stored latents of both sides the loss and every gradient. Image side: in training the quantiser hands codebook rows
- * forward and the gradient straight through to the tokens. So the stored codes and codebook give the vector before the projection, and the gradient
- * of that vector is where the encoder's backward starts: all its gradients and running statistics are checked without a quantiser.
- * SPDX-License-Identifier: MIT */
+ * Text side: latents, and from the stored latents of both sides the loss and every gradient. Image side: in training
+ * the quantiser hands codebook rows forward and the gradient straight through to the tokens. So the stored codes and
+ * codebook give the vector before the projection, and the gradient of that vector is where the encoder's backward
+ * starts: all its gradients and running statistics are checked without a quantiser. SPDX-License-Identifier: MIT */
 #include "encoders/tower.h"
-#include "tests/encoders/text_batch.h"
+#include "tests/support/text_batch.h"
 
 typedef struct {
     cts_golden *g, *w;
@@ -137,7 +137,8 @@ static void test_text_latents(void **state)
 
 /* ---- loss and gradients of both sides -------------------------------------------------------------------------- */
 
-/* The image vectors [b, vector_dim] that the quantiser of the file gave: rows of the codebook at tokens t, h, w, reduced. */
+/* The image vectors [b, vector_dim] that the quantiser of the file gave: rows of the codebook at tokens t, h, w,
+ * reduced. */
 static float *quantised_vectors(const fixture *f, const char *reduction, int64_t dim)
 {
     int64_t *codes = cts_golden_need_ints(f->g, "train.vq_indices"), s[8], shape[8], c, b, n, per;
@@ -163,7 +164,8 @@ static float *quantised_vectors(const fixture *f, const char *reduction, int64_t
     return out;
 }
 
-/* Vectors through the projection: latents out, and from their gradient the gradient of the vectors (out) and of the weight (grads). */
+/* Vectors through the projection: latents out, and from their gradient the gradient of the vectors (out) and of the
+ * weight (grads). */
 static void project(const fixture *f, cts_clip *m, cts_grads *grads, int64_t n, int64_t dim, const float *vector,
                     float *latent, const float *d_latent, float *d_vector)
 {

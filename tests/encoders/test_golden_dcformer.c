@@ -1,7 +1,7 @@
-/* DCFormer against the published code (dcformer_mini): outputs of all stages, odd and tiny volumes, every gradient in both modes of the
- * batch norm, and the running statistics after one training pass. Configuration, shapes and tolerances come from the files.
- * SPDX-License-Identifier: MIT */
-#include "tests/encoders/model_test.h"
+/* DCFormer against the published code (dcformer_mini): outputs of all stages, odd and tiny volumes, every gradient in
+ * both modes of the batch norm, and the running statistics after one training pass. Configuration, shapes and
+ * tolerances come from the files. SPDX-License-Identifier: MIT */
+#include "tests/support/model_run.h"
 
 #define FILE_NAME "dcformer_mini.safetensors"
 /* max-pool decisions flip on rounding: gradients are compared as a whole, see the README of the goldens */

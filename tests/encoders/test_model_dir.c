@@ -1,7 +1,8 @@
-/* Model directories: round trip, digests, replacement, and strictness about names and shapes. SPDX-License-Identifier: MIT */
+/* Model directories: round trip, digests, replacement, and strictness about names and shapes. SPDX-License-Identifier:
+ * MIT */
 #include "encoders/model_dir.h"
 
-#include "tests/encoders/scratch.h"
+#include "tests/support/scratch.h"
 
 static void test_round_trip(void **state)
 {
@@ -35,7 +36,8 @@ static void test_round_trip(void **state)
     cts_clip_destroy(m);
 }
 
-/* Without tokenizer and recipe; the digest follows the weights; the old model is replaced, nothing is left beside it. */
+/* Without tokenizer and recipe; the digest follows the weights; the old model is replaced, nothing is left beside it.
+ * */
 static void test_replace(void **state)
 {
     cts_clip *a = scratch_pair(1, false, 8), *b = scratch_pair(2, false, 8);

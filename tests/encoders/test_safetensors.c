@@ -1,9 +1,11 @@
-/* Reading and writing safetensors: round trip of every dtype, and each way a file can be wrong. SPDX-License-Identifier: MIT */
+/* Reading and writing safetensors: round trip of every dtype, and each way a file can be wrong.
+ * SPDX-License-Identifier: MIT */
 #include "encoders/safetensors.h"
 
 #include <math.h>
 
-#include "tests/encoders/scratch.h"
+#include "kernels/base/check.h"
+#include "tests/support/scratch.h"
 
 static void test_round_trip(void **state)
 {

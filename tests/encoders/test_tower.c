@@ -1,11 +1,11 @@
-/* Towers: partial batches and other orders give the same rows, fused inference equals the plain graph, dropout repeats with its step, the loss runner, and
- * the input errors. SPDX-License-Identifier: MIT */
+/* Towers: partial batches and other orders give the same rows, fused inference equals the plain graph, dropout repeats
+ * with its step, the loss runner, and the input errors. SPDX-License-Identifier: MIT */
 #include "encoders/tower.h"
 
 #include <math.h>
 
 #include "kernels/base/rng.h"
-#include "tests/encoders/scratch.h"
+#include "tests/support/scratch.h"
 
 enum { N = 3, D = 6, Z = 16, X = 32, Y = 24 };
 
@@ -183,7 +183,8 @@ static void test_dropout_steps(void **state)
     cts_tower_destroy(t);
 }
 
-/* Gradient of sum(w * embedding) along a random direction of all parameters against the difference quotient, dropout at a fixed step. */
+/* Gradient of sum(w * embedding) along a random direction of all parameters against the difference quotient, dropout at
+ * a fixed step. */
 static void direction_check(const fixture *f, cts_tower *t, int (*forward)(const fixture *f, cts_tower *t, float *out),
                             int64_t rows, const char *prefix)
 {

@@ -1,33 +1,15 @@
-/* What the golden tests of the encoders share: a back end, weights by name, and the published order of axes.
- * CTS_TEST_BACKEND picks the back end (cpu). Every function ends the running test when it cannot deliver.
- * SPDX-License-Identifier: MIT */
-#ifndef CTS_TESTS_ENCODERS_MODEL_TEST_H
-#define CTS_TESTS_ENCODERS_MODEL_TEST_H
+/* SPDX-License-Identifier: MIT */
+#include "tests/support/model_run.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "encoders/blocks.h"
-#include "kernels/autodiff.h"
 #include "kernels/base/check.h"
-#include "kernels/exec.h"
-#include "tests/support/golden.h"
 
-#define MUST(call) model_must((call), #call)
-
-static inline void model_must(int rc, const char *what)
+void model_must(int rc, const char *what)
 {
     if (rc != CTS_OK)
         fail_msg("%s: %s: %s", what, cts_status_name(rc), cts_error());
 }
 
-static inline void *model_alloc(size_t n)
+void *model_alloc(size_t n)
 {
     void *p = calloc(n ? n : 1, 1);
 
@@ -35,8 +17,7 @@ static inline void *model_alloc(size_t n)
     return p;
 }
 
-/* Pool and back end, made once a program. */
-static inline cts_backend *model_backend(const char *name)
+cts_backend *model_backend(const char *name)
 {
     static cts_pool *pool;
     cts_backend *b = NULL;
@@ -49,10 +30,7 @@ static inline cts_backend *model_backend(const char *name)
     return b;
 }
 
-/* Fill every entry: from tensor <stored><name> of g where it is there, by the formula otherwise, whose name is <formula><name>.
- * g NULL = formula only. The temperature keeps its initial value. */
-static inline void model_weights(cts_params *p, const cts_golden *g, uint64_t seed, const char *stored,
-                                 const char *formula)
+void model_weights(cts_params *p, const cts_golden *g, uint64_t seed, const char *stored, const char *formula)
 {
     char name[512];
 
@@ -80,8 +58,7 @@ static inline void model_weights(cts_params *p, const cts_golden *g, uint64_t se
     }
 }
 
-/* [b, z, x, y, c] -> (b, c, x, y, z), malloc'd; shape gets the latter. */
-static inline float *model_published(const float *in, const int64_t s[5], int64_t shape[5])
+float *model_published(const float *in, const int64_t s[5], int64_t shape[5])
 {
     float *out = model_alloc((size_t)(s[0] * s[1] * s[2] * s[3] * s[4]) * sizeof *out);
     int64_t at = 0;
@@ -96,8 +73,7 @@ static inline float *model_published(const float *in, const int64_t s[5], int64_
     return out;
 }
 
-/* The way back: (b, c, x, y, z) of published shape s -> [b, z, x, y, c], malloc'd. */
-static inline float *model_ours(const float *in, const int64_t s[5])
+float *model_ours(const float *in, const int64_t s[5])
 {
     float *out = model_alloc((size_t)(s[0] * s[1] * s[2] * s[3] * s[4]) * sizeof *out);
     int64_t at = 0;
@@ -111,21 +87,14 @@ static inline float *model_ours(const float *in, const int64_t s[5])
     return out;
 }
 
-/* Graph, plan and exec of one case. */
-typedef struct {
-    cts_graph *g;
-    cts_plan *plan;
-    cts_exec *e;
-} model_run;
-
-static inline void model_plan(model_run *r, cts_backend *b, cts_grads *grads)
+void model_plan(model_run *r, cts_backend *b, cts_grads *grads)
 {
     MUST(cts_graph_status(r->g));
     MUST(cts_plan_create(&r->plan, r->g, b));
     MUST(cts_exec_create(&r->e, r->plan, b, grads));
 }
 
-static inline void model_end(model_run *r)
+void model_end(model_run *r)
 {
     cts_exec_destroy(r->e);
     cts_plan_destroy(r->plan);
@@ -133,8 +102,7 @@ static inline void model_end(model_run *r)
     memset(r, 0, sizeof *r);
 }
 
-/* The output `name` of the last run, malloc'd. */
-static inline float *model_read(model_run *r, const char *name, const cts_tensor **t)
+float *model_read(model_run *r, const char *name, const cts_tensor **t)
 {
     const cts_tensor *o = cts_graph_find(r->g, name);
     float *v;
@@ -148,9 +116,8 @@ static inline float *model_read(model_run *r, const char *name, const cts_tensor
     return v;
 }
 
-/* Output `name`, a grid, in published order against golden tensor `golden`. Returns whether it is near. */
-static inline bool model_grid_near(model_run *r, const char *name, const cts_golden *g, const char *golden,
-                                   double relative, double absolute)
+bool model_grid_near(model_run *r, const char *name, const cts_golden *g, const char *golden, double relative,
+                     double absolute)
 {
     const cts_tensor *t;
     float *v = model_read(r, name, &t), *p;
@@ -167,7 +134,7 @@ static inline bool model_grid_near(model_run *r, const char *name, const cts_gol
     return ok;
 }
 
-static inline double model_dot(const float *a, const float *b, size_t n)
+double model_dot(const float *a, const float *b, size_t n)
 {
     double s = 0;
 
@@ -176,8 +143,7 @@ static inline double model_dot(const float *a, const float *b, size_t n)
     return s;
 }
 
-/* Largest magnitude over the golden gradients named <prefix>*: what gradients that are zero in exact arithmetic are held to. */
-static inline double model_largest(const cts_golden *g, const char *prefix)
+double model_largest(const cts_golden *g, const char *prefix)
 {
     double top = 0;
 
@@ -198,5 +164,3 @@ static inline double model_largest(const cts_golden *g, const char *prefix)
     assert_true(top > 0);
     return top;
 }
-
-#endif

@@ -1,16 +1,11 @@
-/* A scratch folder a test program makes and removes, and a small pair to save. SPDX-License-Identifier: MIT */
-#ifndef CTS_TESTS_ENCODERS_SCRATCH_H
-#define CTS_TESTS_ENCODERS_SCRATCH_H
+/* SPDX-License-Identifier: MIT */
+#include "tests/support/scratch.h"
 
 #include <unistd.h>
 
-#include "encoders/clip.h"
-#include "kernels/base/file.h"
-#include "tests/encoders/model_test.h"
-
 static char scratch_dir[64];
 
-static inline int scratch_make(void **state)
+int scratch_make(void **state)
 {
     (void)state;
     strcpy(scratch_dir, "/tmp/cts-encoders-XXXXXX");
@@ -18,14 +13,13 @@ static inline int scratch_make(void **state)
     return 0;
 }
 
-static inline int scratch_remove(void **state)
+int scratch_remove(void **state)
 {
     (void)state;
     return cts_remove_tree(scratch_dir);
 }
 
-/* Path of a name in the scratch folder; valid until the fourth call after it. */
-static inline const char *scratch(const char *name)
+const char *scratch(const char *name)
 {
     static char path[4][256];
     static int k;
@@ -35,21 +29,19 @@ static inline const char *scratch(const char *name)
     return path[k];
 }
 
-/* The file is as long as `n` bytes of text say. */
-static inline void scratch_write(const char *path, const void *p, size_t n)
+void scratch_write(const char *path, const void *p, size_t n)
 {
     MUST(cts_file_write_atomic(path, p, n));
 }
 
-static inline void assert_refused(int rc, int want, const char *word)
+void assert_refused(int rc, int want, const char *word)
 {
     if (rc != want || !strstr(cts_error(), word))
         fail_msg("status %s (\"%s\"), wanted %s and \"%s\"", cts_status_name(rc), cts_error(), cts_status_name(want),
                  word);
 }
 
-/* Few channels, two layers of text. learned: temperature and bias are parameters. hidden: width of the text encoder. */
-static inline cts_clip *scratch_pair(uint64_t seed, bool learned, int hidden)
+cts_clip *scratch_pair(uint64_t seed, bool learned, int hidden)
 {
     json_t *j =
         json_pack("{s:{s:s, s:{s:[i,i,i,i,i], s:[i,i,i,i,i], s:[i,i,i,i], s:[i,i,i]}}, s:{s:s, s:{s:i, s:i, s:i, "
@@ -71,7 +63,7 @@ static inline cts_clip *scratch_pair(uint64_t seed, bool learned, int hidden)
     return m;
 }
 
-static inline bool same_params(const cts_params *a, const cts_params *b)
+bool same_params(const cts_params *a, const cts_params *b)
 {
     if (cts_params_n(a) != cts_params_n(b))
         return false;
@@ -84,5 +76,3 @@ static inline bool same_params(const cts_params *a, const cts_params *b)
     }
     return true;
 }
-
-#endif

@@ -1,21 +1,8 @@
-/* Padded golden ids as the packed inputs of a text encoder. SPDX-License-Identifier: MIT */
-#ifndef CTS_TESTS_ENCODERS_TEXT_BATCH_H
-#define CTS_TESTS_ENCODERS_TEXT_BATCH_H
+/* SPDX-License-Identifier: MIT */
+#include "tests/support/text_batch.h"
 
-#include "tests/encoders/model_test.h"
-
-/* Rows of a padded batch, packed. row[i] is the padded row-major place of packed token i. */
-typedef struct {
-    int64_t n_seq, width, n_tokens;
-    int32_t *ids, *positions, *types, *key_mask;
-    int32_t *offsets, *first;
-    int64_t *row;
-} text_batch;
-
-/* ids, mask [n_seq, width]; types NULL = 0; padded: padding stays in and is hidden by the key mask, otherwise it is left out up to the last
- * unmasked token and holes inside are hidden by the mask. */
-static inline text_batch text_pack(const int64_t *ids, const int64_t *mask, const int64_t *types, int64_t n_seq,
-                                   int64_t width, bool padded)
+text_batch text_pack(const int64_t *ids, const int64_t *mask, const int64_t *types, int64_t n_seq, int64_t width,
+                     bool padded)
 {
     text_batch b = {.n_seq = n_seq, .width = width};
     size_t most = (size_t)(n_seq * width);
@@ -47,7 +34,7 @@ static inline text_batch text_pack(const int64_t *ids, const int64_t *mask, cons
     return b;
 }
 
-static inline void text_free(text_batch *b)
+void text_free(text_batch *b)
 {
     free(b->ids);
     free(b->positions);
@@ -58,7 +45,7 @@ static inline void text_free(text_batch *b)
     free(b->first);
 }
 
-static inline void text_write(cts_exec *e, const cts_encoder_inputs *in, const text_batch *b)
+void text_write(cts_exec *e, const cts_encoder_inputs *in, const text_batch *b)
 {
     MUST(cts_exec_write(e, in->ids, b->ids));
     MUST(cts_exec_write(e, in->positions, b->positions));
@@ -68,5 +55,3 @@ static inline void text_write(cts_exec *e, const cts_encoder_inputs *in, const t
     if (in->key_mask)
         MUST(cts_exec_write(e, in->key_mask, b->key_mask));
 }
-
-#endif
