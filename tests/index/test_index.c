@@ -143,7 +143,7 @@ static void changes_are_seen_at_once(void **state)
 typedef struct {
     cts_index *ix;
     const float *queries;
-    volatile int stop, failed;
+    _Atomic int stop, failed;
     int rounds;
 } reader_job;
 
