@@ -57,7 +57,7 @@ static char *slurp(const char *name)
 
 static int run(const char *line)
 {
-    char *whole = cts_asprintf("cd '%s' && %s >.out 2>.err </dev/null", folder, line);
+    char *whole = cts_asprintf("cd '%s' && { %s\n} >.out 2>.err </dev/null", folder, line);
     int status;
 
     assert_non_null(whole);
