@@ -52,7 +52,8 @@ static void say_missing(const cts_dataset *d, const char *folder)
 
     for (size_t i = 0; i < d->n_missing && i < NAMES_SHOWN; i++)
         cts_str_printf(&names, "%s%s", i ? ", " : "", d->missing[i]);
-    cts_log(CTS_LOG_WARN, "%s: no file for %zu of %zu volumes: %s%s", folder, d->n_missing, d->n, cts_str_text(&names), d->n_missing > NAMES_SHOWN ? ", ..." : "");
+    cts_log(CTS_LOG_WARN, "%s: no file for %zu of %zu volumes: %s%s", folder, d->n_missing, d->n, cts_str_text(&names),
+            d->n_missing > NAMES_SHOWN ? ", ..." : "");
     cts_str_free(&names);
 }
 
@@ -62,7 +63,8 @@ int cts_dataset_open(cts_dataset **out, const cts_dataset_paths *p)
     int rc;
 
     if (!cts_dataset_given(p))
-        return cts_fail(CTS_E_USAGE, "data: got no CSV and no folder, allowed: --reports, --labels, --metadata, --volumes");
+        return cts_fail(CTS_E_USAGE,
+                        "data: got no CSV and no folder, allowed: --reports, --labels, --metadata, --volumes");
     if ((rc = cts_dataset_load(&d, p)))
         return rc;
     if (d->n_missing)
