@@ -187,7 +187,7 @@ static int run(int argc, char **argv)
         return cts_print_json(json_pack("{s:s, s:I, s:f, s:I, s:b}", "out", o.set.folder, "volumes",
                                         (json_int_t)written, "seconds", seconds, "seed", (json_int_t)common.seed,
                                         "masks", o.set.masks));
-    printf("%" PRId64 " volumes in %s, %.1f s\n", written, o.set.folder, seconds);
+    printf("%" PRId64 " volume%s in %s, %.1f s\n", written, written == 1 ? "" : "s", o.set.folder, seconds);
     return CTS_OK;
 }
 
