@@ -32,8 +32,9 @@ uint64_t cts_phantom_noise_salt(const char *volume_name)
     return cts_fnv1a64(volume_name, strcspn(volume_name, "."));
 }
 
-/* A Gaussian copula: a finding is there when the normal score of its row, a mix of common causes and its own chance, falls in the
- * tail that its prevalence cuts off. So each marginal is exact, and causes make findings meet as they do in patients. */
+/* A Gaussian copula: a finding is there when the normal score of its row, a mix of common causes and its own chance,
+ * falls in the tail that its prevalence cuts off. So each marginal is exact, and causes make findings meet as they do
+ * in patients. */
 void cts_phantom_draw_labels(uint64_t seed, uint8_t labels[CTS_FINDINGS])
 {
     enum { AGE, FAILURE, INFECTION, AIRWAY, SMOKE, CAUSES };

@@ -1,6 +1,5 @@
-/* The patient's shape: numbers drawn once, and the surfaces they define, for placing things. The renderer evaluates the same
- * surfaces row by row (phantom_base.c).
- * SPDX-License-Identifier: MIT */
+/* The patient's shape: numbers drawn once, and the surfaces they define, for placing things. The renderer evaluates the
+ * same surfaces row by row (phantom_base.c). SPDX-License-Identifier: MIT */
 #include "data/phantom_internal.h"
 
 #include <math.h>
@@ -11,8 +10,8 @@ static double clampd(double v, double lo, double hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* The heart as three ellipsoids: ventricles along an axis to the left, front and below; right atrium; left atrium. Scaled about
- * its base, so that a large heart grows towards the apex as a dilated ventricle does. */
+/* The heart as three ellipsoids: ventricles along an axis to the left, front and below; right atrium; left atrium.
+ * Scaled about its base, so that a large heart grows towards the apex as a dilated ventricle does. */
 static void place_heart(ellipsoid heart[HEART_PARTS], const anatomy *an, double scale)
 {
     static const double shape[HEART_PARTS][6] = {

@@ -1,7 +1,7 @@
 /* The big organs, evaluated voxel by voxel along rows: body wall, lungs, diaphragm and what lies below it, heart.
  *
- * Every surface is a signed distance that is true near the surface, turned into coverage over the width of a voxel. A value
- * depends on its own voxel only, so any split of the slices among threads gives the same bits.
+ * Every surface is a signed distance that is true near the surface, turned into coverage over the width of a voxel. A
+ * value depends on its own voxel only, so any split of the slices among threads gives the same bits.
  * SPDX-License-Identifier: MIT */
 #include "data/phantom_internal.h"
 

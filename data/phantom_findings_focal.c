@@ -191,7 +191,8 @@ static void atelectasis(cts_phantom *p)
     p->fact[F_ATELECTASIS].kind = kind;
 }
 
-/* Scars: thin irregular bands that reach the pleura, at the apices or in the middle lobe, lingula and bases; apical caps. */
+/* Scars: thin irregular bands that reach the pleura, at the apices or in the middle lobe, lingula and bases; apical
+ * caps. */
 static void fibrotic(cts_phantom *p)
 {
     cts_rng r = cts_ph_stream(p, SALT_FINDING + F_FIBROTIC);

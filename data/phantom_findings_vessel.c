@@ -7,7 +7,8 @@
 
 #define PI 3.14159265358979323846
 
-/* A point of the ventricles' surface in its own frame, 1.5 mm out in the fat: along -1..1 base to apex, angle about the axis. */
+/* A point of the ventricles' surface in its own frame, 1.5 mm out in the fat: along -1..1 base to apex, angle about the
+ * axis. */
 static void heart_point(const cts_phantom *p, double along, double angle, double at[3])
 {
     const ellipsoid *h = &p->heart_large[0];
@@ -20,7 +21,8 @@ static void heart_point(const cts_phantom *p, double along, double angle, double
         at[k] = h->c[k] + f[0] * h->axis[0][k] + f[1] * h->axis[1][k] + f[2] * h->axis[2][k];
 }
 
-/* t in 0..1 along an artery: 0 LAD in the groove in front, 1 circumflex and 2 right coronary in the groove behind the base. */
+/* t in 0..1 along an artery: 0 LAD in the groove in front, 1 circumflex and 2 right coronary in the groove behind the
+ * base. */
 static void coronary_point(const cts_phantom *p, int artery, double t, double at[3])
 {
     if (artery == 0)

@@ -1,8 +1,8 @@
-/* Inside of the phantom: the patient's anatomy in numbers, and the list of primitives that the renderer paints in order.
+/* Inside of the phantom: the patient's anatomy in numbers, and the list of primitives that the renderer paints in
+ * order.
  *
- * Patient coordinates are mm, x to the left, y to the back, z to the head, origin in mid-chest. The scanner sees them turned
- * about z and shifted. Distances are signed, negative inside.
- * SPDX-License-Identifier: MIT */
+ * Patient coordinates are mm, x to the left, y to the back, z to the head, origin in mid-chest. The scanner sees them
+ * turned about z and shifted. Distances are signed, negative inside. SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_PHANTOM_INTERNAL_H
 #define CTS_DATA_PHANTOM_INTERNAL_H
 
@@ -179,7 +179,8 @@ void cts_ph_turn(prim *b, double angle);
 void cts_ph_roughen(prim *b, cts_rng *r, double warp_mm, double cell_mm);
 void cts_ph_sort_prims(cts_phantom *p);
 
-/* phantom_base.c: one slice of body, lungs, abdomen and heart; fills hu, lung (aerated part of the voxel, 0..1) and mask */
+/* phantom_base.c: one slice of body, lungs, abdomen and heart; fills hu, lung (aerated part of the voxel, 0..1) and
+ * mask */
 typedef struct {
     const cts_phantom *p;
     int64_t nx, ny, nz;
@@ -219,13 +220,13 @@ static inline float cts_ph_noise(const cts_phantom *p, float x, float y, float z
     return a + w * (c - a);
 }
 
-/* phantom_findings_*.c: each adds primitives when the finding is labelled (wanted), and fills its fact. The primitives of what
- * is left out are dropped afterwards, so that places never depend on `without`. */
+/* phantom_findings_*.c: each adds primitives when the finding is labelled (wanted), and fills its fact. The primitives
+ * of what is left out are dropped afterwards, so that places never depend on `without`. */
 cts_rng cts_ph_stream(const cts_phantom *p, int salt);
 void cts_ph_set_fact(cts_phantom *p, int f, cts_phantom_side side, double size_mm, const double at[3], double hu,
                      int count, const char *where);
-/* A random place in the lung at least margin mm from its border; side -1 right, +1 left, 0 either; lobe -1 any (5 = lingula);
- * accept may be NULL. False when none was found: at then holds the best place tried. */
+/* A random place in the lung at least margin mm from its border; side -1 right, +1 left, 0 either; lobe -1 any (5 =
+ * lingula); accept may be NULL. False when none was found: at then holds the best place tried. */
 typedef bool (*cts_ph_accept_fn)(const anatomy *an, const double at[3]);
 bool cts_ph_place(const cts_phantom *p, cts_rng *r, int side, int lobe, double margin, cts_ph_accept_fn accept,
                   double at[3]);
@@ -240,8 +241,8 @@ void cts_ph_find_heart(cts_phantom *p);   /* cardiomegaly, both effusions: befor
 void cts_ph_find_vessel(cts_phantom *p);  /* calcifications, nodes */
 void cts_ph_find_other(cts_phantom *p);   /* hernia, medical material */
 
-/* phantom_phrases.c, phantom_denials.c: sentences with holes {side} {lung} {where} {mm} {count} {grade} {ratio}; a capital
- * first letter asks for one. */
+/* phantom_phrases.c, phantom_denials.c: sentences with holes {side} {lung} {where} {mm} {count} {grade} {ratio}; a
+ * capital first letter asks for one. */
 enum { WHEN_ONE = 1, WHEN_MANY = 2, WHEN_ONE_SIDE = 4, WHEN_BOTH = 8 };
 typedef struct {
     int finding;

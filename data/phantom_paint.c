@@ -1,9 +1,9 @@
 /* Painting primitives over the big organs.
  *
- * A thing thinner than a voxel is painted with the mass it has, not the contrast: a ramp of one voxel's width whose integral is
- * the thing's area or volume. For a ball of radius r and a ramp of width h the plain ramp holds r^3 + r h^2 / 4 in place of r^3,
- * so the radius is taken as r - h^2 / (12 r) while r is large, and the ramp lowered when it is not; a tube holds r^2 + h^2 / 12.
- * SPDX-License-Identifier: MIT */
+ * A thing thinner than a voxel is painted with the mass it has, not the contrast: a ramp of one voxel's width whose
+ * integral is the thing's area or volume. For a ball of radius r and a ramp of width h the plain ramp holds r^3 + r h^2
+ * / 4 in place of r^3, so the radius is taken as r - h^2 / (12 r) while r is large, and the ramp lowered when it is
+ * not; a tube holds r^2 + h^2 / 12. SPDX-License-Identifier: MIT */
 #include "data/phantom_internal.h"
 
 #include <math.h>
@@ -165,7 +165,8 @@ static float region_weight(const brush *s, const float q[3])
                    0.6f * cts_ph_noise(s->p, q[0] * 0.04f + b->shift[0], q[1] * 0.04f, q[2] * 0.04f));
 }
 
-/* Mosaic: whole lobules lighter (r[..] hu > 0) or darker. Weight times hu is what is added; the sign travels in the weight. */
+/* Mosaic: whole lobules lighter (r[..] hu > 0) or darker. Weight times hu is what is added; the sign travels in the
+ * weight. */
 static float mosaic_weight(const brush *s, const float q[3])
 {
     float region = region_weight(s, q), value[2], wall, own, other, t;

@@ -1,5 +1,5 @@
-/* The report writer: one sentence for each finding shown, denials of some that are absent, remarks on what is healthy, in the
- * usual sections, in random order within each. All choices come from the text's own stream.
+/* The report writer: one sentence for each finding shown, denials of some that are absent, remarks on what is healthy,
+ * in the usual sections, in random order within each. All choices come from the text's own stream.
  * SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <math.h>
@@ -141,7 +141,8 @@ static void shuffle(writer *w, line *l, int n)
     }
 }
 
-/* Deny part of what is absent: each finding with an even chance, once, with a sentence that denies nothing that is there. */
+/* Deny part of what is absent: each finding with an even chance, once, with a sentence that denies nothing that is
+ * there. */
 static void deny(writer *w)
 {
     uint32_t absent = ~w->p->shown & ((1u << CTS_FINDINGS) - 1), done = 0;

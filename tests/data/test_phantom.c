@@ -1,6 +1,5 @@
-/* The phantom's promises: same bits again and on any number of threads, each finding in its mask and nowhere else, densities as
- * stated, prevalences as in CT-RATE, sides true.
- * SPDX-License-Identifier: MIT */
+/* The phantom's promises: same bits again and on any number of threads, each finding in its mask and nowhere else,
+ * densities as stated, prevalences as in CT-RATE, sides true. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -279,7 +278,8 @@ static void densities(void **state)
         }
 }
 
-/* Subtle stays subtle: a mosaic's steps are 60 to 120 HU between lobules, so no voxel moves by more than two thirds of that. */
+/* Subtle stays subtle: a mosaic's steps are 60 to 120 HU between lobules, so no voxel moves by more than two thirds of
+ * that. */
 static void mosaic_is_subtle(void **state)
 {
     (void)state;

@@ -1,6 +1,5 @@
-/* Reports against what was rendered, read by a reader that knows words only: a sentence with a finding's word and without a
- * negation states it, with a negation denies it.
- * SPDX-License-Identifier: MIT */
+/* Reports against what was rendered, read by a reader that knows words only: a sentence with a finding's word and
+ * without a negation states it, with a negation denies it. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,7 +69,8 @@ static bool negated(const char *s)
            strstr(s, "nothing");
 }
 
-/* Sides in the sentence against the finding's. "both" and "bilateral" count as both; vessels and chambers have names of their own. */
+/* Sides in the sentence against the finding's. "both" and "bilateral" count as both; vessels and chambers have names of
+ * their own. */
 static void check_side(const char *s, int f, const cts_phantom_fact *fact)
 {
     static const int sided[] = {8, 9, 10, 11, 12, 15, 16, 17};
