@@ -9,7 +9,8 @@
  *
  * Volumes are int16 HU, voxel order L-P-S (i grows to the patient's left, j to the back, k to the head), with a true
  * affine. Source of the density ranges: the Fleischner Society glossary (Hansell et al., Radiology 2008;246:697) and
- * common texts. SPDX-License-Identifier: MIT */
+ * common texts.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_PHANTOM_H
 #define CTS_DATA_PHANTOM_H
 

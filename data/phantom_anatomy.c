@@ -1,5 +1,6 @@
 /* The patient's shape: numbers drawn once, and the surfaces they define, for placing things. The renderer evaluates the
- * same surfaces row by row (phantom_base.c). SPDX-License-Identifier: MIT */
+ * same surfaces row by row (phantom_base.c).
+ * SPDX-License-Identifier: MIT */
 #include "data/phantom_internal.h"
 
 #include <math.h>

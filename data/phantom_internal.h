@@ -2,7 +2,8 @@
  * order.
  *
  * Patient coordinates are mm, x to the left, y to the back, z to the head, origin in mid-chest. The scanner sees them
- * turned about z and shifted. Distances are signed, negative inside. SPDX-License-Identifier: MIT */
+ * turned about z and shifted. Distances are signed, negative inside.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_PHANTOM_INTERNAL_H
 #define CTS_DATA_PHANTOM_INTERNAL_H
 

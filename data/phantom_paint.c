@@ -3,7 +3,8 @@
  * A thing thinner than a voxel is painted with the mass it has, not the contrast: a ramp of one voxel's width whose
  * integral is the thing's area or volume. For a ball of radius r and a ramp of width h the plain ramp holds r^3 + r h^2
  * / 4 in place of r^3, so the radius is taken as r - h^2 / (12 r) while r is large, and the ramp lowered when it is
- * not; a tube holds r^2 + h^2 / 12. SPDX-License-Identifier: MIT */
+ * not; a tube holds r^2 + h^2 / 12.
+ * SPDX-License-Identifier: MIT */
 #include "data/phantom_internal.h"
 
 #include <math.h>

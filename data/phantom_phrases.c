@@ -1,5 +1,6 @@
 /* What the report writer can say. A sentence that states a finding holds no negation, and one that denies it always
- * does, so a reader as simple as a test can tell them apart. SPDX-License-Identifier: MIT */
+ * does, so a reader as simple as a test can tell them apart.
+ * SPDX-License-Identifier: MIT */
 #include <stddef.h>
 
 #include "data/phantom_internal.h"

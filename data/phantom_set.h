@@ -2,7 +2,8 @@
  * labels.csv and metadata.csv with CT-RATE's column names.
  *
  * Every file appears whole or not at all, and the CSVs come last: a set that was cut short has none. The content
- * depends on the options only, not on the pool. SPDX-License-Identifier: MIT */
+ * depends on the options only, not on the pool.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_PHANTOM_SET_H
 #define CTS_DATA_PHANTOM_SET_H
 

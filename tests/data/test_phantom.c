@@ -1,5 +1,6 @@
 /* The phantom's promises: same bits again and on any number of threads, each finding in its mask and nowhere else,
- * densities as stated, prevalences as in CT-RATE, sides true. SPDX-License-Identifier: MIT */
+ * densities as stated, prevalences as in CT-RATE, sides true.
+ * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* Reports against what was rendered, read by a reader that knows words only: a sentence with a finding's word and
- * without a negation states it, with a negation denies it. SPDX-License-Identifier: MIT */
+ * without a negation states it, with a negation denies it.
+ * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
