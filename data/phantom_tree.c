@@ -1,6 +1,6 @@
 /* Pulmonary arteries, veins and airways: trees grown towards random points of the lung, radii by Murray's law (the cube
- * of a parent's radius is the sum of its children's cubes), bronchi beside the arteries. SPDX-License-Identifier: MIT
- */
+ * of a parent's radius is the sum of its children's cubes), bronchi beside the arteries.
+ * SPDX-License-Identifier: MIT */
 #include "data/phantom_internal.h"
 
 #include <math.h>
