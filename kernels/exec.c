@@ -194,23 +194,46 @@ void cts_exec_set_step(cts_exec *e, uint64_t seed, uint64_t step)
     }
 }
 
-static size_t run_bytes(const cts_exec *e, const cts_tensor *t)
+/* Copy between a dense host array and the tensor's memory, run by run of rows that lie back to back. */
+static int move(cts_exec *e, const cts_tensor *t, char *host, bool up)
 {
     cts_view v = view_of(e, t);
+    size_t item = cts_dtype_bytes(t->dtype), chunk = item;
+    int d = v.ndim; /* dimensions [d, ndim) are dense */
+    int64_t at[CTS_MAX_DIMS] = {0}, n = 1, dense = 1;
 
-    return (size_t)cts_view_count(&v) * cts_dtype_bytes(t->dtype);
+    while (d > 0 && (v.stride[d - 1] == dense || v.shape[d - 1] == 1)) {
+        dense *= v.shape[--d];
+        chunk = (size_t)dense * item;
+    }
+    for (int i = 0; i < d; i++)
+        n *= v.shape[i];
+    for (int64_t k = 0; k < n; k++, host += chunk) {
+        int64_t off = 0;
+        char *own;
+        int rc;
+
+        for (int i = 0; i < d; i++)
+            off += at[i] * v.stride[i];
+        own = (char *)v.data + (size_t)off * item;
+        if ((rc = up ? e->b->upload(e->b, own, host, chunk) : e->b->download(e->b, host, own, chunk)))
+            return rc;
+        for (int i = d - 1; i >= 0 && ++at[i] == v.shape[i]; i--)
+            at[i] = 0;
+    }
+    return CTS_OK;
 }
 
 int cts_exec_write(cts_exec *e, const cts_tensor *t, const void *src)
 {
     CTS_ASSERT(t->role == CTS_ROLE_INPUT, "%s is not an input", t->name);
-    return e->b->upload(e->b, e->data[t->id], src, run_bytes(e, t));
+    return move(e, t, (char *)src, true); /* only read */
 }
 
 int cts_exec_read(cts_exec *e, const cts_tensor *t, void *dst)
 {
     CTS_ASSERT(t->pinned || t->role == CTS_ROLE_GRAD, "%s is not kept after a run: mark it with cts_graph_output()", t->name);
-    return e->b->download(e->b, dst, e->data[t->id], run_bytes(e, t));
+    return move(e, t, dst, false);
 }
 
 static int run_nodes(cts_exec *e, int from, int to)

@@ -175,6 +175,19 @@ void cts_graph_recompute(cts_tensor *t)
     t->recompute = true;
 }
 
+void cts_graph_layout(cts_tensor *t, int64_t before, int64_t behind, const int64_t *stride)
+{
+    CTS_ASSERT(!t->base && (t->role == CTS_ROLE_ACT || t->role == CTS_ROLE_INPUT), "%s has no memory of its own to lay out", t->name);
+    t->guard[0] = cts_max_i64(t->guard[0], before);
+    t->guard[1] = cts_max_i64(t->guard[1], behind);
+    for (int i = t->ndim - 1; stride && i >= 0; i--) {
+        int64_t dense = i == t->ndim - 1 ? 1 : stride[i + 1] * t->shape[i + 1];
+
+        CTS_ASSERT(i == t->ndim - 1 ? stride[i] == 1 : stride[i] >= dense, "%s: stride %d is %lld", t->name, i, (long long)stride[i]);
+        t->stride[i] = stride[i];
+    }
+}
+
 cts_tensor *cts_graph_find(const cts_graph *g, const char *name)
 {
     for (int i = 0; i < g->named.n; i++) {

@@ -32,6 +32,10 @@ void cts_graph_output(cts_graph *g, cts_tensor *t, const char *name);
 void cts_graph_update_state(cts_graph *g, cts_tensor *state, cts_tensor *value);
 /* Mark an intermediate to be made again in backward instead of being kept. */
 void cts_graph_recompute(cts_tensor *t);
+/* Layout of a tensor that is not a view, for kernels that read past rows or suffer from strides of 4,096 bytes: at least `before` and `behind` elements of zeroed
+ * guard, and rows and planes further apart than dense. stride [ndim] in elements (NULL = dense), not smaller than dense ones, the last one 1. What lies in
+ * gaps and guards is zero before the first run and nobody writes it. Several calls: the larger guard wins. */
+void cts_graph_layout(cts_tensor *t, int64_t before, int64_t behind, const int64_t *stride);
 /* Input or output by name; NULL = none. */
 cts_tensor *cts_graph_find(const cts_graph *g, const char *name);
 

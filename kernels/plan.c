@@ -40,11 +40,23 @@ static bool has_memory(const cts_tensor *t)
     return t->role == CTS_ROLE_ACT || t->role == CTS_ROLE_INPUT;
 }
 
+/* Bytes before the first element; a multiple of the alignment, so that the element itself is aligned. */
+static size_t guard_bytes(const cts_tensor *t)
+{
+    return ((size_t)t->guard[0] * cts_dtype_bytes(t->dtype) + ALIGN - 1) / ALIGN * ALIGN;
+}
+
 static size_t bytes_of(const cts_tensor *t)
 {
-    size_t n = (size_t)cts_tensor_count(t) * cts_dtype_bytes(t->dtype);
+    size_t n = (size_t)(cts_tensor_span(t) + t->guard[1]) * cts_dtype_bytes(t->dtype);
 
-    return (n + ALIGN - 1) / ALIGN * ALIGN;
+    return guard_bytes(t) + (n + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* Gaps and guards hold zeros, so memory that has them is never shared with another tensor and never handed on. */
+static bool is_private(const cts_tensor *t)
+{
+    return t->guard[0] || t->guard[1] || cts_tensor_span(t) != cts_tensor_count(t);
 }
 
 static bool insert(heap *h, int i, range r)
@@ -93,6 +105,15 @@ static size_t take(heap *h, size_t n)
     h->r[best].n -= n;
     if (!h->r[best].n)
         erase(h, best);
+    return at;
+}
+
+/* Fresh memory, that nobody had before. */
+static size_t take_end(heap *h, size_t n)
+{
+    size_t at = h->end;
+
+    h->end += n;
     return at;
 }
 
@@ -148,7 +169,7 @@ static const cts_tensor *takes_over(const cts_plan *p, const cts_node *n)
     if (k < 0 || !n->in[k])
         return NULL;
     t = root_of(n->in[k]);
-    if (t->role != CTS_ROLE_ACT || p->last[t->id] != n->id || t->dtype != o->dtype || cts_tensor_count(t) != cts_tensor_count(o) ||
+    if (t->role != CTS_ROLE_ACT || is_private(t) || is_private(o) || p->last[t->id] != n->id || t->dtype != o->dtype || cts_tensor_count(t) != cts_tensor_count(o) ||
         p->offset[t->id] == SIZE_MAX)
         return NULL;
     for (int i = 0; i < n->n_in; i++)
@@ -159,7 +180,7 @@ static const cts_tensor *takes_over(const cts_plan *p, const cts_node *n)
 
 static bool release(cts_plan *p, heap *h, const cts_tensor *root, int node)
 {
-    return p->last[root->id] != node || give(h, p->offset[root->id], bytes_of(root));
+    return p->last[root->id] != node || is_private(root) || give(h, p->offset[root->id] - guard_bytes(root), bytes_of(root));
 }
 
 static bool place_node(cts_plan *p, heap *h, const cts_node *n)
@@ -177,7 +198,7 @@ static bool place_node(cts_plan *p, heap *h, const cts_node *n)
             p->offset[o->id] = p->offset[over->id];
             p->info.n_inplace++;
         } else {
-            p->offset[o->id] = take(h, bytes_of(o));
+            p->offset[o->id] = (is_private(o) ? take_end(h, bytes_of(o)) : take(h, bytes_of(o))) + guard_bytes(o);
         }
     }
     for (int k = 0; k < n->n_in; k++) {
@@ -204,7 +225,7 @@ static int place_all(cts_plan *p, const cts_backend *b)
         const cts_tensor *t = cts_graph_tensor_at(p->g, i);
 
         if (t->role == CTS_ROLE_INPUT) {
-            p->offset[i] = take(&h, bytes_of(t));
+            p->offset[i] = take_end(&h, bytes_of(t)) + guard_bytes(t);
             p->info.sum_bytes += bytes_of(t);
         }
     }

@@ -36,6 +36,15 @@ int64_t cts_tensor_count(const cts_tensor *t)
     return product(t->ndim, t->shape);
 }
 
+int64_t cts_tensor_span(const cts_tensor *t)
+{
+    int64_t last = 0;
+
+    for (int i = 0; i < t->ndim; i++)
+        last += (t->shape[i] - 1) * t->stride[i];
+    return last + 1;
+}
+
 int64_t cts_tensor_rows(const cts_tensor *t)
 {
     return t->ndim ? product(t->ndim - 1, t->shape) : 1;

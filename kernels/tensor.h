@@ -39,6 +39,7 @@ typedef struct cts_tensor {
     int ndim;
     int64_t shape[CTS_MAX_DIMS];
     int64_t stride[CTS_MAX_DIMS]; /* elements */
+    int64_t guard[2];             /* elements of readable, zeroed memory before the first and behind the last one */
     cts_sym sym;                  /* symbol of dimension 0 */
     int param;                    /* index in cts_params for PARAM, STATE, GRAD; -1 otherwise */
     struct cts_tensor *base;      /* a view (reshape): memory is base's, at element 0; NULL = own memory */
@@ -51,6 +52,8 @@ typedef struct cts_tensor {
 
 /* Elements for the full shape. */
 int64_t cts_tensor_count(const cts_tensor *t);
+/* Elements from the first to the last one, gaps of padded strides included. */
+int64_t cts_tensor_span(const cts_tensor *t);
 /* Row count when all dimensions but the last are flattened, and the last dimension (1 and count for 0-d). */
 int64_t cts_tensor_rows(const cts_tensor *t);
 int64_t cts_tensor_channels(const cts_tensor *t);

@@ -5,7 +5,9 @@
 
 #include "kernels/cpu/vec_template.h"
 
+/* Bytes widen by way of 16 bits: in one step the compiler takes them apart one by one. */
 typedef uint8_t vb __attribute__((vector_size(VL)));
+typedef uint16_t vh __attribute__((vector_size(2 * VL)));
 
 static void pool_max(float *y, uint8_t *winner, const float *x, const int64_t *offset, const uint8_t *id, int n_win,
                      int64_t C)
@@ -25,7 +27,7 @@ static void pool_max(float *y, uint8_t *winner, const float *x, const int64_t *o
             win = (((int32_t)id[i] - (vi){0}) & gt) | (win & ~gt);
         }
         st(y + c, best);
-        narrow = __builtin_convertvector(win, vb);
+        narrow = __builtin_convertvector(__builtin_convertvector(win, vh), vb);
         memcpy(winner + c, &narrow, sizeof narrow);
     }
     for (; c < C; c++) {
@@ -55,7 +57,7 @@ static void pool_max_grad(float *dx, const float *dy, const uint8_t *winner, con
             vb w;
 
             memcpy(&w, winner + offset[i] + c, sizeof w);
-            won = __builtin_convertvector(w, vi) == (int32_t)id[i] - (vi){0};
+            won = __builtin_convertvector(__builtin_convertvector(w, vh), vi) == (int32_t)id[i] - (vi){0};
             sum += (vf)((vi)ld(dy + offset[i] + c) & won);
         }
         st(dx + c, sum);

@@ -311,23 +311,24 @@ static int wgrad_task(void *ctx, int ith, int nth)
     return CTS_OK;
 }
 
-/* dw[n, c, t] = the partials' sum at [t * C + c, n] */
+/* dw[n, c, t] = the partials' sum at [t * C + c, n]: a transpose, in blocks of 16 channels so that lines are written whole. */
 static int wgrad_store_task(void *ctx, int ith, int nth)
 {
     wgrad *g = ctx;
     int64_t lo, hi, C = g->src.C, T = g->src.n_taps;
 
     cts_split(g->n, 16, ith, nth, &lo, &hi);
-    for (int64_t k = 0; k < g->K; k++) {
-        float *d = g->dw + k % C * T + k / C;
-        float *s = g->sum + k * g->n;
-
-        for (int p = 1; p < g->parts; p++)
+    for (int64_t t = 0; t < T; t++)
+        for (int64_t c0 = 0; c0 < C; c0 += 16)
             for (int64_t j = lo; j < hi; j++)
-                s[j] += s[p * g->sum_floats + j];
-        for (int64_t j = lo; j < hi; j++)
-            d[j * g->K] = s[j];
-    }
+                for (int64_t c = c0; c < cts_min_i64(c0 + 16, C); c++) {
+                    const float *s = g->sum + (t * C + c) * g->n + j;
+                    float v = s[0];
+
+                    for (int p = 1; p < g->parts; p++)
+                        v += s[p * g->sum_floats];
+                    g->dw[j * g->K + c * T + t] = v;
+                }
     for (int64_t j = lo; g->db && j < hi; j++) {
         double b = 0.0;
 

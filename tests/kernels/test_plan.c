@@ -286,6 +286,54 @@ static void test_shared_input_gradient(void **state)
     cts_graph_destroy(g);
 }
 
+/* Padded rows and planes and guards around an input and an intermediate: same numbers, zeros stay in the gaps, copies go element for element. */
+static void test_layout(void **state)
+{
+    const int64_t shape[5] = {2, 3, 4, 5, 2}, padded[5] = {300, 80, 16, 2, 1};
+    float x[240], y[2][240];
+
+    (void)state;
+    for (int pad = 0; pad < 2; pad++) {
+        cts_graph *g = NULL;
+        cts_tensor *in, *mid, *out;
+        cts_plan *plan = NULL;
+        cts_backend *b = NULL;
+        cts_exec *e = NULL;
+
+        assert_int_equal(cts_graph_create(&g, NULL), CTS_OK);
+        in = cts_graph_input(g, "x", CTS_F32, 5, shape, CTS_SYM_BATCH);
+        mid = cts_op_scale(g, in, 2.0f);
+        out = cts_op_max_pool(g, mid, 3, 1, 1);
+        cts_graph_output(g, mid, "mid");
+        cts_graph_output(g, out, "y");
+        if (pad) {
+            cts_graph_layout(in, 7, 9, padded);
+            cts_graph_layout(mid, 33, 5, padded);
+        }
+        assert_int_equal(cts_backend_create(&b, "ref", NULL), CTS_OK);
+        assert_int_equal(cts_plan_create(&plan, g, b), CTS_OK);
+        assert_int_equal(cts_exec_create(&e, plan, b, NULL), CTS_OK);
+        fill(x, 240, 5);
+        assert_int_equal(cts_exec_write(e, in, x), CTS_OK);
+        assert_int_equal(cts_exec_forward(e, 0), CTS_OK);
+        assert_int_equal(cts_exec_read(e, out, y[pad]), CTS_OK);
+        if (pad) {
+            float back[240];
+
+            assert_int_equal(cts_exec_read(e, mid, back), CTS_OK);
+            for (int i = 0; i < 240; i++)
+                assert_true(back[i] == 2.0f * x[i]);
+            assert_true(cts_plan_offset(plan, mid) % 64 == 0);
+            assert_int_equal(cts_tensor_span(mid), 1 + 300 + 2 * 80 + 3 * 16 + 4 * 2 + 1);
+        }
+        cts_exec_destroy(e);
+        cts_plan_destroy(plan);
+        cts_backend_destroy(b);
+        cts_graph_destroy(g);
+    }
+    assert_memory_equal(y[0], y[1], sizeof y[0]);
+}
+
 static int counted_copy(cts_backend *b, void *dst, const void *src, size_t bytes)
 {
     (void)b;
@@ -333,7 +381,7 @@ int main(void)
         cmocka_unit_test(test_live_tensors_never_overlap), cmocka_unit_test(test_recompute_changes_memory_only),
         cmocka_unit_test(test_extents),                    cmocka_unit_test(test_gradients_accumulate),
         cmocka_unit_test(test_frozen),                     cmocka_unit_test(test_shared_input_gradient),
-        cmocka_unit_test(test_back_end_with_its_own_memory), cmocka_unit_test(test_backend_names),
+        cmocka_unit_test(test_back_end_with_its_own_memory), cmocka_unit_test(test_backend_names), cmocka_unit_test(test_layout),
     };
 
     printf("seed %u\n", SEED);
