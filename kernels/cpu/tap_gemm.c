@@ -311,7 +311,7 @@ static int wgrad_task(void *ctx, int ith, int nth)
     return CTS_OK;
 }
 
-/* dw[n, c, t] = the partials' sum at [t * C + c, n]: a transpose, in blocks of 16 channels so that lines are written whole. */
+/* dw[n, c, t] = the partials' sum at [t * C + c, n]: a transpose, in blocks of 16 channels to write lines whole. */
 static int wgrad_store_task(void *ctx, int ith, int nth)
 {
     wgrad *g = ctx;
