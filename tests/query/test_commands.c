@@ -41,10 +41,37 @@ static void refuses(int code, const char *arguments, const char *word)
         fail_msg("%s: looked for \"%s\" in:\n%s%s", arguments, word, cts_command_out(), cts_command_err());
 }
 
+/* Every field that a command prints is named in docs/JSON.md. Names that begin with a digit are values (percentiles). */
+static void documented(const json_t *j)
+{
+    static char *text;
+    const char *key;
+    json_t *value;
+    size_t n, i;
+
+    if (!text)
+        assert_int_equal(cts_file_read(&text, &n, CTS_SOURCE_DIR "/docs/JSON.md", (size_t)1 << 20), CTS_OK);
+    if (json_is_array(j))
+        json_array_foreach(j, i, value) documented(value);
+    json_object_foreach((json_t *)j, key, value)
+    {
+        char name[80];
+
+        snprintf(name, sizeof name, "`%s`", key);
+        if ((key[0] < '0' || key[0] > '9') && !strstr(text, name))
+            fail_msg("docs/JSON.md does not name the field %s", name);
+        documented(value);
+    }
+}
+
 static json_t *json_of(int code, const char *arguments)
 {
+    json_t *j;
+
     runs(code, arguments);
-    return cts_command_json();
+    j = cts_command_json();
+    documented(j);
+    return j;
 }
 
 static int64_t int_at(const json_t *j, const char *path)
@@ -113,6 +140,30 @@ static void test_models(void **state)
         assert_true(int_at(row, "macs") > 0);
         assert_true(size_at(row, "input") > 0);
     }
+    json_decref(j);
+}
+
+/* Fields of the commands whose own tests are elsewhere, in the order documented. */
+static void test_other_json(void **state)
+{
+    json_t *j = json_of(0, "phantom --count 1 --size 24,24,24 --out few --json");
+
+    (void)state;
+    cts_json_keys(j, "out volumes seconds seed masks");
+    json_decref(j);
+    j = json_of(0, "inspect set/volumes/train_000001_a_1.nii.gz --json");
+    cts_json_keys(j, "files skipped png");
+    json_decref(j);
+    j = json_of(0, "tokenizer train --reports set/reports.csv --vocab 200 --out words.txt --json");
+    cts_json_keys(j, "out kind size texts digest");
+    json_decref(j);
+    j = json_of(0, "tokenizer encode --tokenizer words.txt 'no pleural effusion' --json");
+    cts_json_keys(j, "tokenizer kind digest texts");
+    json_decref(j);
+    j = json_of(0, TRAIN DATA " --out valid --val-reports set/reports.csv --val-labels set/labels.csv "
+                              "--val-volumes set/volumes --json");
+    assert_int_equal(int_at(j, "steps"), 5);
+    assert_string_equal(text_at(j, "recall.pool"), "validation");
     json_decref(j);
 }
 
@@ -325,6 +376,7 @@ static void test_embed(void **state)
     assert_int_equal(d, DIM);
     assert_int_equal(cts_shell("cat v.json"), 0);
     side = cts_command_json();
+    documented(side);
     cts_json_keys(side, "what n d skipped model digests recipe ids volumes");
     assert_string_equal(text_at(side, "what"), "image");
     assert_string_equal(text_at(side, "ids.0"), "train_000001_a_1");
@@ -543,12 +595,19 @@ static void test_two_writers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_models),        cmocka_unit_test(test_index_json),
-        cmocka_unit_test(test_query_json),    cmocka_unit_test(test_filters_and_groups),
-        cmocka_unit_test(test_score_json),    cmocka_unit_test(test_embed),
-        cmocka_unit_test(test_eval),          cmocka_unit_test(test_mismatch),
-        cmocka_unit_test(test_bad_volumes),   cmocka_unit_test(test_bad_tables),
-        cmocka_unit_test(test_reports_alone), cmocka_unit_test(test_two_writers),
+        cmocka_unit_test(test_models),
+        cmocka_unit_test(test_other_json),
+        cmocka_unit_test(test_index_json),
+        cmocka_unit_test(test_query_json),
+        cmocka_unit_test(test_filters_and_groups),
+        cmocka_unit_test(test_score_json),
+        cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_eval),
+        cmocka_unit_test(test_mismatch),
+        cmocka_unit_test(test_bad_volumes),
+        cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_reports_alone),
+        cmocka_unit_test(test_two_writers),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
