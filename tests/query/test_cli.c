@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tests/support/command.h"
+#include "tests/support/program.h"
 
 static const char *const commands[] = {"demo",  "query", "score",   "inspect", "index",    "embed",
                                        "train", "eval",  "phantom", "models",  "tokenizer"};
@@ -18,31 +18,31 @@ static const char *const verbs[] = {"index create", "index add",       "index re
 /* Exit code 1, nothing on stdout, and a sentence with `word` on stderr. */
 static void refuses(const char *arguments, const char *word)
 {
-    int rc = cts_command("%s", arguments);
+    int rc = cts_program_run("%s", arguments);
 
-    if (rc != 1 || *cts_command_out() || !strstr(cts_command_err(), word))
-        fail_msg("%s: exit code %d, looked for \"%s\" in:\n%s%s", arguments, rc, word, cts_command_out(),
-                 cts_command_err());
+    if (rc != 1 || *cts_program_out() || !strstr(cts_program_err(), word))
+        fail_msg("%s: exit code %d, looked for \"%s\" in:\n%s%s", arguments, rc, word, cts_program_out(),
+                 cts_program_err());
 }
 
 static void test_help(void **state)
 {
     (void)state;
-    assert_int_equal(cts_command("--help"), 0);
+    assert_int_equal(cts_program_run("--help"), 0);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        assert_non_null(strstr(cts_command_out(), commands[i]));
+        assert_non_null(strstr(cts_program_out(), commands[i]));
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        assert_int_equal(cts_command("%s --help", commands[i]), 0);
-        assert_string_equal(cts_command_err(), "");
-        assert_true(strlen(cts_command_out()) > 100);
+        assert_int_equal(cts_program_run("%s --help", commands[i]), 0);
+        assert_string_equal(cts_program_err(), "");
+        assert_true(strlen(cts_program_out()) > 100);
     }
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        assert_int_equal(cts_command("%s --help", verbs[i]), 0);
-        if (!strstr(cts_command_out(), "Example") || !strstr(cts_command_out(), "--threads"))
-            fail_msg("%s --help has no example or no common options:\n%s", verbs[i], cts_command_out());
+        assert_int_equal(cts_program_run("%s --help", verbs[i]), 0);
+        if (!strstr(cts_program_out(), "Example") || !strstr(cts_program_out(), "--threads"))
+            fail_msg("%s --help has no example or no common options:\n%s", verbs[i], cts_program_out());
     }
-    assert_int_equal(cts_command("--version"), 0);
-    assert_non_null(strstr(cts_command_out(), "ctsearch "));
+    assert_int_equal(cts_program_run("--version"), 0);
+    assert_non_null(strstr(cts_program_out(), "ctsearch "));
 }
 
 static void test_commands(void **state)
@@ -126,26 +126,26 @@ static void test_missing_files(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int rc = cts_command("%s", cases[i].arguments);
+        int rc = cts_program_run("%s", cases[i].arguments);
 
-        if (rc != cases[i].code || *cts_command_out() || !strstr(cts_command_err(), "ctsearch: ") ||
-            !strstr(cts_command_err(), "nowhere"))
-            fail_msg("%s: exit code %d, expected %d:\n%s%s", cases[i].arguments, rc, cases[i].code, cts_command_out(),
-                     cts_command_err());
+        if (rc != cases[i].code || *cts_program_out() || !strstr(cts_program_err(), "ctsearch: ") ||
+            !strstr(cts_program_err(), "nowhere"))
+            fail_msg("%s: exit code %d, expected %d:\n%s%s", cases[i].arguments, rc, cases[i].code, cts_program_out(),
+                     cts_program_err());
     }
-    assert_int_equal(cts_shell("test ! -e new.index -a ! -e x.npy -a ! -e x.json"), 0);
+    assert_int_equal(cts_program_shell("test ! -e new.index -a ! -e x.npy -a ! -e x.json"), 0);
 }
 
 static int setup(void **state)
 {
     (void)state;
-    return cts_command_setup(CTS_BINARY);
+    return cts_program_setup(CTS_BINARY);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return cts_command_teardown();
+    return cts_program_teardown();
 }
 
 int main(void)

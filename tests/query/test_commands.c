@@ -17,7 +17,7 @@
 #include "index/index.h"
 #include "kernels/base/file.h"
 #include "kernels/base/npy.h"
-#include "tests/support/command.h"
+#include "tests/support/program.h"
 
 #define N 8
 #define DIM 32
@@ -27,18 +27,18 @@
 /* The command ends with `code`; otherwise what it said is shown. */
 static void runs(int code, const char *arguments)
 {
-    int rc = cts_command("%s", arguments);
+    int rc = cts_program_run("%s", arguments);
 
     if (rc != code)
-        fail_msg("%s: exit code %d, expected %d\n%s%s", arguments, rc, code, cts_command_out(), cts_command_err());
+        fail_msg("%s: exit code %d, expected %d\n%s%s", arguments, rc, code, cts_program_out(), cts_program_err());
 }
 
 /* The same with bad input: nothing on stdout, `word` in the sentence. */
 static void refuses(int code, const char *arguments, const char *word)
 {
     runs(code, arguments);
-    if (*cts_command_out() || !strstr(cts_command_err(), word))
-        fail_msg("%s: looked for \"%s\" in:\n%s%s", arguments, word, cts_command_out(), cts_command_err());
+    if (*cts_program_out() || !strstr(cts_program_err(), word))
+        fail_msg("%s: looked for \"%s\" in:\n%s%s", arguments, word, cts_program_out(), cts_program_err());
 }
 
 /* Every field that a command prints is named in docs/JSON.md. Names that begin with a digit are values (percentiles). */
@@ -69,7 +69,7 @@ static json_t *json_of(int code, const char *arguments)
     json_t *j;
 
     runs(code, arguments);
-    j = cts_command_json();
+    j = cts_program_json();
     documented(j);
     return j;
 }
@@ -107,14 +107,14 @@ static size_t size_at(const json_t *j, const char *path)
 static int setup(void **state)
 {
     (void)state;
-    if (cts_command_setup(CTS_BINARY))
+    if (cts_program_setup(CTS_BINARY))
         return -1;
-    if (cts_command("phantom --count 8 --size 32,32,24 --seed 3 --out set --quiet") ||
-        cts_command(TRAIN DATA " --out run") || cts_command("index create ix --model run --quiet " DATA) ||
-        cts_shell("mkdir -p set2/volumes && for f in set/volumes/*; do b=${f##*/}; "
-                  "cp $f set2/volumes/${b%%_1.nii.gz}_2.nii.gz; done && "
-                  "for f in reports labels; do sed 's/_a_1/_a_2/' set/$f.csv >set2/$f.csv; done")) {
-        print_error("setup: %s\n", cts_command_err());
+    if (cts_program_run("phantom --count 8 --size 32,32,24 --seed 3 --out set --quiet") ||
+        cts_program_run(TRAIN DATA " --out run") || cts_program_run("index create ix --model run --quiet " DATA) ||
+        cts_program_shell("mkdir -p set2/volumes && for f in set/volumes/*; do b=${f##*/}; "
+                          "cp $f set2/volumes/${b%%_1.nii.gz}_2.nii.gz; done && "
+                          "for f in reports labels; do sed 's/_a_1/_a_2/' set/$f.csv >set2/$f.csv; done")) {
+        print_error("setup: %s\n", cts_program_err());
         return -1;
     }
     return 0;
@@ -123,7 +123,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    return cts_command_teardown();
+    return cts_program_teardown();
 }
 
 static void test_models(void **state)
@@ -219,7 +219,7 @@ static void test_index_json(void **state)
     assert_true(json_is_true(cts_json_at(j, "built.0.exact")));
     json_decref(j);
     runs(0, "index build second --factory HNSW8 --space image");
-    assert_non_null(strstr(cts_command_out(), "measured recall@10"));
+    assert_non_null(strstr(cts_program_out(), "measured recall@10"));
     j = json_of(0, "query --index second --text effusion --approx --json");
     assert_int_equal(size_at(j, "hits"), N - 2);
     json_decref(j);
@@ -267,7 +267,7 @@ static void test_query_json(void **state)
     assert_int_equal(size_at(j, "hits"), N - 1);
     json_decref(j);
 
-    assert_int_equal(cts_shell("printf 'There is a pleural effusion.\\n' >report.txt"), 0);
+    assert_int_equal(cts_program_shell("printf 'There is a pleural effusion.\\n' >report.txt"), 0);
     j = json_of(0, "query --index ix --report report.txt --json");
     last = number_at(j, "hits.0.score");
     json_decref(j);
@@ -280,8 +280,8 @@ static void test_query_json(void **state)
     refuses(2, "query --index ix --text ''", "empty");
 
     runs(0, "query --index ix --text 'pleural effusion' -k 2");
-    assert_non_null(strstr(cts_command_out(), "   1  "));
-    assert_non_null(strstr(cts_command_out(), "against 8 image vectors, exactly"));
+    assert_non_null(strstr(cts_program_out(), "   1  "));
+    assert_non_null(strstr(cts_program_out(), "against 8 image vectors, exactly"));
 }
 
 static size_t hits_with(const char *filter, bool has)
@@ -289,8 +289,8 @@ static size_t hits_with(const char *filter, bool has)
     json_t *j, *hit;
     size_t n, i;
 
-    assert_int_equal(cts_command("query --index ix --text lungs --filter '%s' --json", filter), 0);
-    j = cts_command_json();
+    assert_int_equal(cts_program_run("query --index ix --text lungs --filter '%s' --json", filter), 0);
+    j = cts_program_json();
     n = size_at(j, "hits");
     json_array_foreach(cts_json_at(j, "hits"), i, hit)
     {
@@ -357,7 +357,7 @@ static void test_score_json(void **state)
     json_decref(j);
     json_decref(k);
     runs(0, "score --model run set/volumes/train_000001_a_1.nii.gz");
-    assert_non_null(strstr(cts_command_out(), "Pleural effusion"));
+    assert_non_null(strstr(cts_program_out(), "Pleural effusion"));
 }
 
 /* Rows of the .npy are the vectors of the index: their inner products are the scores of --like. */
@@ -366,7 +366,7 @@ static void test_embed(void **state)
     json_t *j = json_of(0, "embed --model run --volumes set/volumes --out v.npy --json"), *side = NULL;
     float *rows = NULL;
     size_t n, d;
-    char *path = cts_path_join(cts_command_dir(), "v.npy");
+    char *path = cts_path_join(cts_program_dir(), "v.npy");
 
     (void)state;
     cts_json_keys(j, "out json what n d skipped");
@@ -374,8 +374,8 @@ static void test_embed(void **state)
     assert_int_equal(cts_npy_load_f32(&rows, &n, &d, path), CTS_OK);
     assert_int_equal(n, N);
     assert_int_equal(d, DIM);
-    assert_int_equal(cts_shell("cat v.json"), 0);
-    side = cts_command_json();
+    assert_int_equal(cts_program_shell("cat v.json"), 0);
+    side = cts_program_json();
     documented(side);
     cts_json_keys(side, "what n d skipped model digests recipe ids volumes");
     assert_string_equal(text_at(side, "what"), "image");
@@ -432,9 +432,9 @@ static void test_eval(void **state)
     json_decref(a);
     json_decref(b);
     runs(0, "eval recall --index ix");
-    assert_non_null(strstr(cts_command_out(), "chance"));
+    assert_non_null(strstr(cts_program_out(), "chance"));
     runs(0, "eval zeroshot --index ix");
-    assert_non_null(strstr(cts_command_out(), "macro"));
+    assert_non_null(strstr(cts_program_out(), "macro"));
 }
 
 /* ---- what does not fit together ----- */
@@ -442,27 +442,27 @@ static void test_eval(void **state)
 static void test_mismatch(void **state)
 {
     (void)state;
-    assert_int_equal(cts_command(TRAIN DATA " --seed 2 --out other"), 0);
+    assert_int_equal(cts_program_run(TRAIN DATA " --seed 2 --out other"), 0);
     refuses(4, "query --index ix --text a --model other", "made with another model");
     refuses(4, "index add ix --model other " DATA, "made with another model");
     refuses(4, "index stat ix --model other", "made with another model");
     refuses(4, "eval zeroshot --index ix --model other", "made with another model");
 
-    assert_int_equal(cts_shell("cp -r run recipe && sed -i 's/-1000/-900/' recipe/model/preprocess.json && "
-                               "! cmp -s run/model/preprocess.json recipe/model/preprocess.json"),
+    assert_int_equal(cts_program_shell("cp -r run recipe && sed -i 's/-1000/-900/' recipe/model/preprocess.json && "
+                                       "! cmp -s run/model/preprocess.json recipe/model/preprocess.json"),
                      0);
     refuses(4, "query --index ix --text a --model recipe", "got recipe ");
-    assert_int_equal(cts_shell("cp -r run words && sed -i '$d' words/model/vocab.txt"), 0);
+    assert_int_equal(cts_program_shell("cp -r run words && sed -i '$d' words/model/vocab.txt"), 0);
     runs(4, "query --index ix --text a --model words");
 
     /* a copy of the model elsewhere is the same model; a folder that moved away is found by --model */
-    assert_int_equal(cts_shell("cp -r run moved"), 0);
+    assert_int_equal(cts_program_shell("cp -r run moved"), 0);
     runs(0, "index create away --model moved " DATA);
-    assert_int_equal(cts_shell("mv moved elsewhere"), 0);
+    assert_int_equal(cts_program_shell("mv moved elsewhere"), 0);
     refuses(2, "query --index away --text a", "--model DIR");
     runs(0, "query --index away --text a --model elsewhere");
     runs(0, "query --index away --like train_000001_a_1"); /* needs no model */
-    assert_int_equal(cts_shell("printf '{' >elsewhere/model/config.json"), 0);
+    assert_int_equal(cts_program_shell("printf '{' >elsewhere/model/config.json"), 0);
     refuses(2, "query --index away --text a --model elsewhere", "config.json");
 }
 
@@ -472,8 +472,8 @@ static void test_bad_volumes(void **state)
 
     (void)state;
     assert_int_equal(
-        cts_shell("cp -r set bad && cd bad/volumes && head -c 500 ../../set/volumes/train_000002_a_1.nii.gz "
-                  ">train_000002_a_1.nii.gz && : >train_000003_a_1.nii.gz && rm train_000004_a_1.nii.gz"),
+        cts_program_shell("cp -r set bad && cd bad/volumes && head -c 500 ../../set/volumes/train_000002_a_1.nii.gz "
+                          ">train_000002_a_1.nii.gz && : >train_000003_a_1.nii.gz && rm train_000004_a_1.nii.gz"),
         0);
     j = json_of(
         5,
@@ -481,9 +481,9 @@ static void test_bad_volumes(void **state)
     assert_int_equal(int_at(j, "added"), N - 3);
     assert_int_equal(int_at(j, "skipped"), 3);
     json_decref(j);
-    assert_non_null(strstr(cts_command_err(), "train_000002_a_1.nii.gz"));
-    assert_non_null(strstr(cts_command_err(), "train_000003_a_1.nii.gz"));
-    assert_non_null(strstr(cts_command_err(), "train_000004_a_1.nii.gz"));
+    assert_non_null(strstr(cts_program_err(), "train_000002_a_1.nii.gz"));
+    assert_non_null(strstr(cts_program_err(), "train_000003_a_1.nii.gz"));
+    assert_non_null(strstr(cts_program_err(), "train_000004_a_1.nii.gz"));
     j = json_of(0, "index add part --json " DATA); /* with the files mended the same command adds the rest */
     assert_int_equal(int_at(j, "added"), 3);
     assert_int_equal(int_at(j, "present"), N - 3);
@@ -504,23 +504,23 @@ static void test_bad_volumes(void **state)
     assert_int_equal(size_at(j, "volumes"), 1);
     assert_string_equal(text_at(j, "skipped.0.volume"), "bad/volumes/train_000002_a_1.nii.gz");
     json_decref(j);
-    assert_int_equal(cts_shell("mkdir none && cp bad/volumes/train_000003_a_1.nii.gz none"), 0);
+    assert_int_equal(cts_program_shell("mkdir none && cp bad/volumes/train_000003_a_1.nii.gz none"), 0);
     refuses(2, "embed --model run --volumes none --out none.npy", "nothing to embed");
-    assert_int_equal(cts_shell("test ! -e none.npy -a ! -e none.json"), 0);
+    assert_int_equal(cts_program_shell("test ! -e none.npy -a ! -e none.json"), 0);
 }
 
 static void test_bad_tables(void **state)
 {
     (void)state;
-    assert_int_equal(cts_shell("cut -d, -f1-5 set/labels.csv >narrow.csv && "
-                               "(cat set/labels.csv; tail -n 1 set/labels.csv) >twice.csv && "
-                               "sed '2s/,[01]/,7/' set/labels.csv >seven.csv"),
+    assert_int_equal(cts_program_shell("cut -d, -f1-5 set/labels.csv >narrow.csv && "
+                                       "(cat set/labels.csv; tail -n 1 set/labels.csv) >twice.csv && "
+                                       "sed '2s/,[01]/,7/' set/labels.csv >seven.csv"),
                      0);
     refuses(2, "index create b1 --model run --volumes set/volumes --labels narrow.csv", "column");
     refuses(2, "index create b1 --model run --volumes set/volumes --labels twice.csv", "train_000008_a_1");
     refuses(2, "index create b1 --model run --volumes set/volumes --labels seven.csv", "seven.csv");
     refuses(2, "eval zeroshot --model run --volumes set/volumes --labels narrow.csv", "column");
-    assert_int_equal(cts_shell("test ! -e b1"), 0); /* found before anything was made */
+    assert_int_equal(cts_program_shell("test ! -e b1"), 0); /* found before anything was made */
 }
 
 /* Reports without volumes are an index too. */
@@ -575,7 +575,7 @@ static pid_t writer(const char *path, int *end)
 
 static void test_two_writers(void **state)
 {
-    char *path = cts_path_join(cts_command_dir(), "ix"), pid_text[32];
+    char *path = cts_path_join(cts_program_dir(), "ix"), pid_text[32];
     int end, status;
     pid_t pid = writer(path, &end);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tests/support/command.h"
+#include "tests/support/program.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,11 +17,11 @@
 static char folder[64];
 static char *program, *out, *err;
 
-int cts_command_setup(const char *binary)
+int cts_program_setup(const char *binary)
 {
     const char *given = getenv("CTS_BIN");
 
-    strcpy(folder, "/tmp/cts-command-XXXXXX");
+    strcpy(folder, "/tmp/cts-program-XXXXXX");
     program = realpath(given && *given ? given : binary, NULL);
     if (!program) {
         print_error("%s: not built\n", given && *given ? given : binary);
@@ -30,7 +30,7 @@ int cts_command_setup(const char *binary)
     return mkdtemp(folder) ? 0 : -1;
 }
 
-int cts_command_teardown(void)
+int cts_program_teardown(void)
 {
     free(program);
     free(out);
@@ -39,7 +39,7 @@ int cts_command_teardown(void)
     return cts_remove_tree(folder);
 }
 
-const char *cts_command_dir(void)
+const char *cts_program_dir(void)
 {
     return folder;
 }
@@ -72,7 +72,7 @@ static int run(const char *line)
     return WEXITSTATUS(status);
 }
 
-int cts_shell(const char *fmt, ...)
+int cts_program_shell(const char *fmt, ...)
 {
     char line[8192];
     va_list ap;
@@ -83,7 +83,7 @@ int cts_shell(const char *fmt, ...)
     return run(line);
 }
 
-int cts_command(const char *fmt, ...)
+int cts_program_run(const char *fmt, ...)
 {
     char arguments[4096], *line;
     va_list ap;
@@ -99,17 +99,17 @@ int cts_command(const char *fmt, ...)
     return rc;
 }
 
-const char *cts_command_out(void)
+const char *cts_program_out(void)
 {
     return out;
 }
 
-const char *cts_command_err(void)
+const char *cts_program_err(void)
 {
     return err;
 }
 
-json_t *cts_command_json(void)
+json_t *cts_program_json(void)
 {
     json_error_t e;
     json_t *j = json_loads(out, JSON_REJECT_DUPLICATES, &e); /* refuses anything after the value */

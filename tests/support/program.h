@@ -1,29 +1,29 @@
 /* The program itself under test: run a command line, catch what it prints, parse its JSON.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_TESTS_SUPPORT_COMMAND_H
-#define CTS_TESTS_SUPPORT_COMMAND_H
+#ifndef CTS_TESTS_SUPPORT_PROGRAM_H
+#define CTS_TESTS_SUPPORT_PROGRAM_H
 
 #include <jansson.h>
 
 #include "kernels/base/status.h"
 
-/* A scratch folder for every test of this program, and the binary (environment CTS_BIN, otherwise `binary`). 0 or -1, as
- * a cmocka group setup; close removes the folder. */
-int cts_command_setup(const char *binary);
-int cts_command_teardown(void);
+/* A scratch folder for every test of this program, and the binary (environment CTS_BIN, otherwise `binary`). 0 or -1,
+ * as a cmocka group setup; teardown removes the folder. */
+int cts_program_setup(const char *binary);
+int cts_program_teardown(void);
 /* Scratch folder; commands run in it. */
-const char *cts_command_dir(void);
+const char *cts_program_dir(void);
 
 /* Run `ctsearch <arguments>` through sh; returns its exit code, 1000 + the signal that ended it. What it printed stays
  * readable until the next run. */
-int cts_command(const char *fmt, ...) CTS_PRINTF(1, 2);
+int cts_program_run(const char *fmt, ...) CTS_PRINTF(1, 2);
 /* Any shell command line, in the scratch folder. */
-int cts_shell(const char *fmt, ...) CTS_PRINTF(1, 2);
-const char *cts_command_out(void);
-const char *cts_command_err(void);
+int cts_program_shell(const char *fmt, ...) CTS_PRINTF(1, 2);
+const char *cts_program_out(void);
+const char *cts_program_err(void);
 /* Standard output as one JSON value, nothing after it; the running test fails with the text when it is none.
  * Release with json_decref(). */
-json_t *cts_command_json(void);
+json_t *cts_program_json(void);
 
 /* Field by a path such as "query.kind" or "hits.0.score"; a missing one fails the running test. Borrowed. */
 const json_t *cts_json_at(const json_t *j, const char *path);
