@@ -1,4 +1,4 @@
-/* The 18 findings of CT-RATE, in the order of its label files, with what a phantom and an evaluation need to know of each.
+/* The 18 findings of CT-RATE, in the order of its label files, with what a phantom and an evaluation need of each.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_FINDINGS_H
 #define CTS_DATA_FINDINGS_H

@@ -1,11 +1,11 @@
-/* A ring of `depth` slots. Slot seq % depth goes EMPTY -> LOADING -> READY -> (handed out) -> EMPTY; workers claim sequence numbers in order, the
- * consumer waits for the slot of its next number.
+/* A ring of `depth` slots. Slot seq % depth goes EMPTY -> LOADING -> READY -> (handed out) -> EMPTY; workers claim
+ * sequence numbers in order, the consumer waits for the slot of its next number.
  * SPDX-License-Identifier: MIT */
 #include "data/loader.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +33,7 @@ struct cts_loader {
     slot *ring;
     uint64_t next_claim, next_out; /* sequence numbers */
     bool ended, stop, handed_out;
-    uint64_t end; /* first number without a record, when ended */
+    uint64_t end;  /* first number without a record, when ended */
     float **cache; /* [n_items] or NULL */
     size_t cached;
     double waited;
@@ -45,7 +45,8 @@ static bool claim(cts_loader *l, slot **s)
     for (;;) {
         if (l->stop || l->ended)
             return false;
-        if (l->next_claim < l->next_out + (uint64_t)l->o.depth && l->ring[l->next_claim % (uint64_t)l->o.depth].state == SLOT_EMPTY)
+        if (l->next_claim < l->next_out + (uint64_t)l->o.depth &&
+            l->ring[l->next_claim % (uint64_t)l->o.depth].state == SLOT_EMPTY)
             break;
         pthread_cond_wait(&l->room, &l->lock);
     }
@@ -124,8 +125,8 @@ int cts_loader_create(cts_loader **out, const cts_loader_options *options, uint6
         ok = (l->ring[i].own = cts_aligned_alloc(l->o.item_floats * sizeof(float))) != NULL;
     if (!ok) {
         cts_loader_destroy(l);
-        return cts_fail(CTS_E_NOMEM, "out of memory for a loader of %d items of %.1f MB; lower --prefetch", options->depth,
-                        (double)options->item_floats * 4e-6);
+        return cts_fail(CTS_E_NOMEM, "out of memory for a loader of %d items of %.1f MB; lower --prefetch",
+                        options->depth, (double)options->item_floats * 4e-6);
     }
     for (; l->n_threads < l->o.threads; l->n_threads++)
         if (pthread_create(&l->thread[l->n_threads], NULL, worker, l)) {

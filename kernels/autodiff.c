@@ -1,5 +1,6 @@
-/* Backward by ordinary nodes. Walks the forward nodes from last to first; a tensor's gradient is complete when its producer is reached, because
- * all readers come later in the list. Parameter gradients are accumulated the moment they appear, so their memory is free again at once.
+/* Backward by ordinary nodes. Walks the forward nodes from last to first; a tensor's gradient is complete when its
+ * producer is reached, because all readers come later in the list. Parameter gradients are accumulated the moment they
+ * appear, so their memory is free again at once.
  * SPDX-License-Identifier: MIT */
 #include "kernels/autodiff.h"
 
@@ -74,8 +75,8 @@ static void add_grad(diff *d, cts_tensor *t, cts_tensor *g)
 {
     char a[96], b[96];
 
-    CTS_ASSERT(cts_tensor_count(t) == cts_tensor_count(g), "gradient of %s is %s, not %s", t->name, cts_shape_text(a, g->ndim, g->shape),
-               cts_shape_text(b, t->ndim, t->shape));
+    CTS_ASSERT(cts_tensor_count(t) == cts_tensor_count(g), "gradient of %s is %s, not %s", t->name,
+               cts_shape_text(a, g->ndim, g->shape), cts_shape_text(b, t->ndim, t->shape));
     if (t->role == CTS_ROLE_PARAM)
         cts_op_accumulate(d->g, cts_graph_grad(d->g, t->param), g);
     else
@@ -138,7 +139,9 @@ int cts_backward(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout)
     for (int i = 0; i < n; i++)
         reached |= d.need[out[i]->id];
     if (!reached)
-        return cts_fail(CTS_E_INPUT, "backward: output %s depends on no trainable parameter and no input with a wanted gradient (are all parameters frozen?)",
+        return cts_fail(CTS_E_INPUT,
+                        "backward: output %s depends on no trainable parameter and no input with a wanted gradient "
+                        "(are all parameters frozen?)",
                         n ? out[0]->name : "(none)");
     cts_graph_set_forward(g, n_nodes);
     for (int i = 0; i < n; i++) {

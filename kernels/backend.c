@@ -13,7 +13,9 @@ static int host_alloc(cts_backend *b, void **p, size_t bytes)
     void *m = cts_aligned_alloc(bytes ? bytes : 1);
 
     if (!m)
-        return cts_fail(CTS_E_NOMEM, "back end %s: out of memory for %.1f MB of activations; lower --batch or the input size", b->name, (double)bytes / 1e6);
+        return cts_fail(CTS_E_NOMEM,
+                        "back end %s: out of memory for %.1f MB of activations; lower --batch or the input size",
+                        b->name, (double)bytes / 1e6);
     *p = m;
     return CTS_OK;
 }

@@ -24,7 +24,8 @@ struct cts_backend {
     void (*destroy)(cts_backend *b);
 };
 
-/* "ref", "cpu" or "cuda" ("cuda": CTS_E_UNSUPPORTED where it was not built or no device is present). The pool outlives the back end. */
+/* "ref", "cpu" or "cuda" ("cuda": CTS_E_UNSUPPORTED where it was not built or no device is present). The pool
+ * outlives the back end. */
 int cts_backend_create(cts_backend **out, const char *name, cts_pool *pool);
 void cts_backend_destroy(cts_backend *b); /* NULL allowed */
 

@@ -1,4 +1,5 @@
-/* A planned graph with memory behind it. All views are made at creation and when an extent changes; a run only walks the nodes.
+/* A planned graph with memory behind it. All views are made at creation and when an extent changes; a run only walks
+ * the nodes.
  * SPDX-License-Identifier: MIT */
 #include "kernels/exec.h"
 
@@ -33,7 +34,9 @@ static bool is_leaf(const cts_tensor *t)
 static float *host_leaf(const cts_exec *e, const cts_tensor *t)
 {
     if (t->role == CTS_ROLE_GRAD) {
-        CTS_ASSERT(e->grads && e->grads->data[t->param], "gradient of %s has no buffer: the graph and the gradients were made from different freezes", t->name);
+        CTS_ASSERT(e->grads && e->grads->data[t->param],
+                   "gradient of %s has no buffer: the graph and the gradients were made from different freezes",
+                   t->name);
         return e->grads->data[t->param];
     }
     return cts_params_get(cts_graph_params(e->g), t->param)->data;
@@ -88,8 +91,9 @@ static void bind_arena(cts_exec *e)
         else if (at != SIZE_MAX)
             e->data[i] = e->arena + at;
         if (t->sym != CTS_SYM_NONE) {
-            CTS_ASSERT(!e->extent_max[t->sym] || e->extent_max[t->sym] == t->shape[0], "%s: extent %lld of a symbol that is %lld elsewhere", t->name,
-                       (long long)t->shape[0], (long long)e->extent_max[t->sym]);
+            CTS_ASSERT(!e->extent_max[t->sym] || e->extent_max[t->sym] == t->shape[0],
+                       "%s: extent %lld of a symbol that is %lld elsewhere", t->name, (long long)t->shape[0],
+                       (long long)e->extent_max[t->sym]);
             e->extent_max[t->sym] = e->extent[t->sym] = t->shape[0];
         }
     }
@@ -179,7 +183,8 @@ void cts_exec_destroy(cts_exec *e)
 
 void cts_exec_set_extent(cts_exec *e, cts_sym sym, int64_t n)
 {
-    CTS_ASSERT(n > 0 && n <= e->extent_max[sym], "extent %lld of at most %lld", (long long)n, (long long)e->extent_max[sym]);
+    CTS_ASSERT(n > 0 && n <= e->extent_max[sym], "extent %lld of at most %lld", (long long)n,
+               (long long)e->extent_max[sym]);
     if (e->extent[sym] == n)
         return;
     e->extent[sym] = n;
@@ -232,7 +237,8 @@ int cts_exec_write(cts_exec *e, const cts_tensor *t, const void *src)
 
 int cts_exec_read(cts_exec *e, const cts_tensor *t, void *dst)
 {
-    CTS_ASSERT(t->pinned || t->role == CTS_ROLE_GRAD, "%s is not kept after a run: mark it with cts_graph_output()", t->name);
+    CTS_ASSERT(t->pinned || t->role == CTS_ROLE_GRAD, "%s is not kept after a run: mark it with cts_graph_output()",
+               t->name);
     return move(e, t, dst, false);
 }
 

@@ -1,5 +1,5 @@
-/* Run a plan on a back end. Running allocates nothing. One thread per exec; execs that share parameters may run side by side as long as
- * nobody changes the parameters meanwhile.
+/* Run a plan on a back end. Running allocates nothing. One thread per exec; execs that share parameters may run side
+ * by side as long as nobody changes the parameters meanwhile.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_EXEC_H
 #define CTS_KERNELS_EXEC_H
@@ -10,7 +10,8 @@ typedef struct cts_exec cts_exec;
 
 enum { CTS_RUN_UPDATE_STATE = 1 };
 
-/* grads may be NULL for graphs without backward; otherwise created from the same params. Allocates the arena once. Borrowed: plan, backend, grads. */
+/* grads may be NULL for graphs without backward; otherwise created from the same params. Allocates the arena once.
+ * Borrowed: plan, backend, grads. */
 int cts_exec_create(cts_exec **out, cts_plan *plan, cts_backend *b, cts_grads *grads);
 void cts_exec_destroy(cts_exec *e);
 
@@ -23,11 +24,12 @@ int cts_exec_write(cts_exec *e, const cts_tensor *t, const void *src);
 /* Copy an output (pinned tensor) or GRAD into the dense host array dst of its run-time extent. */
 int cts_exec_read(cts_exec *e, const cts_tensor *t, void *dst);
 
-/* Run the forward nodes / the backward nodes. Inputs of backward (output gradients) are written in between. With CTS_RUN_UPDATE_STATE forward
- * replaces the states after all its nodes succeeded. */
+/* Run the forward nodes / the backward nodes. Inputs of backward (output gradients) are written in between. With
+ * CTS_RUN_UPDATE_STATE forward replaces the states after all its nodes succeeded. */
 int cts_exec_forward(cts_exec *e, int flags);
 int cts_exec_backward(cts_exec *e);
-/* Parameters in host memory changed (optimiser step, load): needed once before the next run on devices; free on host back ends. */
+/* Parameters in host memory changed (optimiser step, load): needed once before the next run on devices; free on host
+ * back ends. */
 int cts_exec_params_changed(cts_exec *e);
 
 /* Seconds per op kind since creation or the last reset, [CTS_OP_COUNT]; measured only when enabled. */

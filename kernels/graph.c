@@ -81,7 +81,8 @@ void *cts_graph_alloc(cts_graph *g, size_t n)
     return p;
 }
 
-static cts_tensor *new_tensor(cts_graph *g, const char *name, cts_dtype dtype, cts_role role, int ndim, const int64_t *shape, cts_sym sym)
+static cts_tensor *new_tensor(cts_graph *g, const char *name, cts_dtype dtype, cts_role role, int ndim,
+                              const int64_t *shape, cts_sym sym)
 {
     cts_tensor *t = cts_graph_alloc(g, sizeof *t);
     int64_t n = 1;
@@ -105,7 +106,8 @@ static cts_tensor *new_tensor(cts_graph *g, const char *name, cts_dtype dtype, c
     return t;
 }
 
-cts_tensor *cts_graph_input(cts_graph *g, const char *name, cts_dtype dtype, int ndim, const int64_t *shape, cts_sym sym)
+cts_tensor *cts_graph_input(cts_graph *g, const char *name, cts_dtype dtype, int ndim, const int64_t *shape,
+                            cts_sym sym)
 {
     cts_tensor *t = new_tensor(g, name, dtype, CTS_ROLE_INPUT, ndim, shape, sym);
 
@@ -154,7 +156,8 @@ void cts_graph_output(cts_graph *g, cts_tensor *t, const char *name)
 
 void cts_graph_update_state(cts_graph *g, cts_tensor *state, cts_tensor *value)
 {
-    CTS_ASSERT(state->role == CTS_ROLE_STATE && cts_tensor_count(state) == cts_tensor_count(value), "update of %s", state->name);
+    CTS_ASSERT(state->role == CTS_ROLE_STATE && cts_tensor_count(state) == cts_tensor_count(value), "update of %s",
+               state->name);
     if (g->n_update == g->cap_update) {
         int cap = g->cap_update ? 2 * g->cap_update : 64;
         cts_state_update *u = realloc(g->update, (size_t)cap * sizeof *u);
@@ -177,13 +180,15 @@ void cts_graph_recompute(cts_tensor *t)
 
 void cts_graph_layout(cts_tensor *t, int64_t before, int64_t behind, const int64_t *stride)
 {
-    CTS_ASSERT(!t->base && (t->role == CTS_ROLE_ACT || t->role == CTS_ROLE_INPUT), "%s has no memory of its own to lay out", t->name);
+    CTS_ASSERT(!t->base && (t->role == CTS_ROLE_ACT || t->role == CTS_ROLE_INPUT),
+               "%s has no memory of its own to lay out", t->name);
     t->guard[0] = cts_max_i64(t->guard[0], before);
     t->guard[1] = cts_max_i64(t->guard[1], behind);
     for (int i = t->ndim - 1; stride && i >= 0; i--) {
         int64_t dense = i == t->ndim - 1 ? 1 : stride[i + 1] * t->shape[i + 1];
 
-        CTS_ASSERT(i == t->ndim - 1 ? stride[i] == 1 : stride[i] >= dense, "%s: stride %d is %lld", t->name, i, (long long)stride[i]);
+        CTS_ASSERT(i == t->ndim - 1 ? stride[i] == 1 : stride[i] >= dense, "%s: stride %d is %lld", t->name, i,
+                   (long long)stride[i]);
         t->stride[i] = stride[i];
     }
 }
@@ -199,7 +204,8 @@ cts_tensor *cts_graph_find(const cts_graph *g, const char *name)
     return NULL;
 }
 
-cts_node *cts_graph_node(cts_graph *g, cts_op_kind op, int n_in, cts_tensor *const *in, const void *attr, size_t attr_bytes)
+cts_node *cts_graph_node(cts_graph *g, cts_op_kind op, int n_in, cts_tensor *const *in, const void *attr,
+                         size_t attr_bytes)
 {
     cts_node *n = cts_graph_alloc(g, sizeof *n);
 
@@ -219,7 +225,8 @@ cts_node *cts_graph_node(cts_graph *g, cts_op_kind op, int n_in, cts_tensor *con
     return n;
 }
 
-cts_tensor *cts_node_out(cts_graph *g, cts_node *n, const char *name, cts_dtype dtype, int ndim, const int64_t *shape, cts_sym sym)
+cts_tensor *cts_node_out(cts_graph *g, cts_node *n, const char *name, cts_dtype dtype, int ndim, const int64_t *shape,
+                         cts_sym sym)
 {
     cts_tensor *t = new_tensor(g, name, dtype, CTS_ROLE_ACT, ndim, shape, sym);
 
@@ -234,7 +241,8 @@ cts_tensor *cts_node_out_like(cts_graph *g, cts_node *n, const char *name, const
     return cts_node_out(g, n, name, like->dtype, like->ndim, like->shape, like->sym);
 }
 
-cts_tensor *cts_node_out_view(cts_graph *g, cts_node *n, const char *name, cts_tensor *t, int ndim, const int64_t *shape, cts_sym sym)
+cts_tensor *cts_node_out_view(cts_graph *g, cts_node *n, const char *name, cts_tensor *t, int ndim,
+                              const int64_t *shape, cts_sym sym)
 {
     cts_tensor *v = cts_node_out(g, n, name, t->dtype, ndim, shape, sym);
 

@@ -1,6 +1,7 @@
 /* The graph: builders append nodes in execution order; autodiff appends the backward nodes as ordinary nodes.
- * A graph holds shapes and names only, never data. Lists that cannot grow are recorded: cts_graph_status() is asked once at the end; out of memory for
- * a node itself asserts (a graph is a few hundred KB). One thread per graph; a finished graph may be read by many.
+ * A graph holds shapes and names only, never data. Lists that cannot grow are recorded: cts_graph_status() is asked
+ * once at the end; out of memory for a node itself asserts (a graph is a few hundred KB). One thread per graph; a
+ * finished graph may be read by many.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_GRAPH_H
 #define CTS_KERNELS_GRAPH_H
@@ -21,7 +22,8 @@ void cts_graph_destroy(cts_graph *g); /* NULL allowed; ends all tensors and node
 cts_params *cts_graph_params(const cts_graph *g);
 
 /* Leaves. */
-cts_tensor *cts_graph_input(cts_graph *g, const char *name, cts_dtype dtype, int ndim, const int64_t *shape, cts_sym sym);
+cts_tensor *cts_graph_input(cts_graph *g, const char *name, cts_dtype dtype, int ndim, const int64_t *shape,
+                            cts_sym sym);
 /* The PARAM or STATE tensor of entry `param` of the graph's cts_params; one tensor per entry and graph. */
 cts_tensor *cts_graph_param(cts_graph *g, int param);
 /* The GRAD tensor of entry `param`, one per entry and graph (used by autodiff). */
@@ -32,19 +34,24 @@ void cts_graph_output(cts_graph *g, cts_tensor *t, const char *name);
 void cts_graph_update_state(cts_graph *g, cts_tensor *state, cts_tensor *value);
 /* Mark an intermediate to be made again in backward instead of being kept. */
 void cts_graph_recompute(cts_tensor *t);
-/* Layout of a tensor that is not a view, for kernels that read past rows or suffer from strides of 4,096 bytes: at least `before` and `behind` elements of zeroed
- * guard, and rows and planes further apart than dense. stride [ndim] in elements (NULL = dense), not smaller than dense ones, the last one 1. What lies in
- * gaps and guards is zero before the first run and nobody writes it. Several calls: the larger guard wins. */
+/* Layout of a tensor that is not a view, for kernels that read past rows or suffer from strides of 4,096 bytes: at
+ * least `before` and `behind` elements of zeroed guard, and rows and planes further apart than dense. stride [ndim] in
+ * elements (NULL = dense), not smaller than dense ones, the last one 1. What lies in gaps and guards is zero before the
+ * first run and nobody writes it. Several calls: the larger guard wins. */
 void cts_graph_layout(cts_tensor *t, int64_t before, int64_t behind, const int64_t *stride);
 /* Input or output by name; NULL = none. */
 cts_tensor *cts_graph_find(const cts_graph *g, const char *name);
 
-/* For op builders: a node with n_in inputs (copied, NULLs allowed), attr copied. Outputs are added with cts_node_out(). */
-cts_node *cts_graph_node(cts_graph *g, cts_op_kind op, int n_in, cts_tensor *const *in, const void *attr, size_t attr_bytes);
-cts_tensor *cts_node_out(cts_graph *g, cts_node *n, const char *name, cts_dtype dtype, int ndim, const int64_t *shape, cts_sym sym);
+/* For op builders: a node with n_in inputs (copied, NULLs allowed), attr copied. Outputs are added with
+ * cts_node_out(). */
+cts_node *cts_graph_node(cts_graph *g, cts_op_kind op, int n_in, cts_tensor *const *in, const void *attr,
+                         size_t attr_bytes);
+cts_tensor *cts_node_out(cts_graph *g, cts_node *n, const char *name, cts_dtype dtype, int ndim, const int64_t *shape,
+                         cts_sym sym);
 cts_tensor *cts_node_out_like(cts_graph *g, cts_node *n, const char *name, const cts_tensor *like);
 /* A view of t with another shape of the same count, used by the reshape builder. */
-cts_tensor *cts_node_out_view(cts_graph *g, cts_node *n, const char *name, cts_tensor *t, int ndim, const int64_t *shape, cts_sym sym);
+cts_tensor *cts_node_out_view(cts_graph *g, cts_node *n, const char *name, cts_tensor *t, int ndim,
+                              const int64_t *shape, cts_sym sym);
 void *cts_graph_alloc(cts_graph *g, size_t n); /* arena memory of the graph; never NULL (see status) */
 /* A number no other node of this graph has: the random stream of a dropout. Kept by recompute. */
 uint64_t cts_graph_stream(cts_graph *g);

@@ -20,12 +20,12 @@ typedef enum {
 
 typedef struct cts_node {
     cts_op_kind op;
-    int id;                       /* position in the graph */
+    int id; /* position in the graph */
     int n_in, n_out;
-    cts_tensor *in[CTS_MAX_IN];   /* NULL = optional input left out */
+    cts_tensor *in[CTS_MAX_IN]; /* NULL = optional input left out */
     cts_tensor *out[CTS_MAX_OUT];
-    const void *attr;             /* the op's own struct (ops.h), owned by the graph's arena; NULL when it has none */
-    bool dead;                    /* removed by cts_graph_prune() */
+    const void *attr; /* the op's own struct (ops.h), owned by the graph's arena; NULL when it has none */
+    bool dead;        /* removed by cts_graph_prune() */
 } cts_node;
 
 /* One execution of one node. Views carry the extents of this run; an absent optional input has data == NULL. */
@@ -41,13 +41,15 @@ typedef struct {
 
 struct cts_op_def {
     const char *name;
-    /* Plain scalar C, double sums, single-threaded: the oracle. Returns a status (only for impossible data, e.g. an id out of range). */
+    /* Plain scalar C, double sums, single-threaded: the oracle. Returns a status (only for impossible data, e.g. an
+     * id out of range). */
     int (*ref)(const cts_call *c);
-    /* Append backward nodes. dout[i] is NULL when no gradient reaches output i; need[i] says whether input i wants one. Fill din[i]
-     * (same shape as in[i]) or leave NULL. NULL function: not differentiable (integers, backward ops). */
+    /* Append backward nodes. dout[i] is NULL when no gradient reaches output i; need[i] says whether input i wants
+     * one. Fill din[i] (same shape as in[i]) or leave NULL. NULL function: not differentiable (integers, backward ops).
+     * */
     void (*grad)(struct cts_graph *g, const cts_node *n, cts_tensor *const *dout, const bool *need, cts_tensor **din);
-    /* Multiply-accumulates as fvcore counts them (0 = not counted): convolution and linear = taps * Cin * Cout * voxels, batch norm = 5 * elements,
-     * attention = both products. NULL = 0. */
+    /* Multiply-accumulates as fvcore counts them (0 = not counted): convolution and linear = taps * Cin * Cout *
+     * voxels, batch norm = 5 * elements, attention = both products. NULL = 0. */
     int64_t (*macs)(const cts_node *n);
     /* out[0] may overwrite in[inplace]'s memory when that input dies here; -1 = never. Element-wise ops only. */
     int inplace;

@@ -72,7 +72,8 @@ static int grow(cts_params *p)
     return 0;
 }
 
-int cts_params_declare(cts_params *p, const char *name, bool state, bool decay, cts_init init, int ndim, const int64_t *shape)
+int cts_params_declare(cts_params *p, const char *name, bool state, bool decay, cts_init init, int ndim,
+                       const int64_t *shape)
 {
     char a[96], b[96];
     int i = cts_params_find(p, name);
@@ -81,8 +82,9 @@ int cts_params_declare(cts_params *p, const char *name, bool state, bool decay, 
     CTS_ASSERT(ndim >= 0 && ndim <= CTS_MAX_DIMS, "%s: %d dimensions", name, ndim);
     if (i >= 0) {
         e = &p->item[i];
-        CTS_ASSERT(e->ndim == ndim && !memcmp(e->shape, shape, (size_t)ndim * sizeof *shape), "%s declared as %s and as %s", name,
-                   cts_shape_text(a, e->ndim, e->shape), cts_shape_text(b, ndim, shape));
+        CTS_ASSERT(e->ndim == ndim && !memcmp(e->shape, shape, (size_t)ndim * sizeof *shape),
+                   "%s declared as %s and as %s", name, cts_shape_text(a, e->ndim, e->shape),
+                   cts_shape_text(b, ndim, shape));
         return i;
     }
     if (p->n == p->cap && grow(p))

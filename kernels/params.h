@@ -1,7 +1,8 @@
 /* Named parameters and states of a model, fp32 masters in host memory, and their gradients.
  *
- * A model's build function declares each entry by name (the published state-dict name) on first use; the same function then
- * serves counting, initialising, loading and running. Entries keep the order of declaration. Layouts are PyTorch's:
+ * A model's build function declares each entry by name (the published state-dict name) on first use; the same function
+ * then serves counting, initialising, loading and running. Entries keep the order of declaration. Layouts are
+ * PyTorch's:
  * linear [out, in], convolution [out, in, k0, k1, k2].
  * Not thread-safe while entries are added; afterwards any number of readers.
  * SPDX-License-Identifier: MIT */
@@ -15,10 +16,10 @@
 #include "kernels/tensor.h"
 
 typedef enum {
-    CTS_INIT_CONST,     /* a */
-    CTS_INIT_UNIFORM,   /* [-a, a) */
-    CTS_INIT_NORMAL,    /* mean 0, standard deviation a */
-    CTS_INIT_TRUNC      /* the same, redrawn beyond two standard deviations */
+    CTS_INIT_CONST,   /* a */
+    CTS_INIT_UNIFORM, /* [-a, a) */
+    CTS_INIT_NORMAL,  /* mean 0, standard deviation a */
+    CTS_INIT_TRUNC    /* the same, redrawn beyond two standard deviations */
 } cts_init_kind;
 
 typedef struct {
@@ -33,8 +34,8 @@ static inline cts_init cts_init_const(double a)
 
 typedef struct {
     char *name;
-    bool state; /* not trained: running statistics and the like */
-    bool decay; /* weight decay applies */
+    bool state;  /* not trained: running statistics and the like */
+    bool decay;  /* weight decay applies */
     bool frozen; /* no gradient is computed */
     cts_init init;
     int ndim;
@@ -47,8 +48,10 @@ typedef struct cts_params cts_params;
 
 int cts_params_create(cts_params **out);
 void cts_params_destroy(cts_params *p); /* NULL allowed */
-/* Index of `name`, added when new (data follows at the next cts_params_alloc). A known name with another shape asserts. -1 = out of memory. */
-int cts_params_declare(cts_params *p, const char *name, bool state, bool decay, cts_init init, int ndim, const int64_t *shape);
+/* Index of `name`, added when new (data follows at the next cts_params_alloc). A known name with another shape
+ * asserts. -1 = out of memory. */
+int cts_params_declare(cts_params *p, const char *name, bool state, bool decay, cts_init init, int ndim,
+                       const int64_t *shape);
 int cts_params_find(const cts_params *p, const char *name); /* -1 = none */
 int cts_params_n(const cts_params *p);
 cts_param *cts_params_at(cts_params *p, int i);
@@ -57,7 +60,8 @@ const cts_param *cts_params_get(const cts_params *p, int i);
 int64_t cts_params_count(const cts_params *p);
 /* Memory for every entry that has none, zeroed. */
 int cts_params_alloc(cts_params *p);
-/* Allocate and fill every entry from its init; each entry's stream is split from seed by its name, so order does not matter. */
+/* Allocate and fill every entry from its init; each entry's stream is split from seed by its name, so order does not
+ * matter. */
 int cts_params_init(cts_params *p, uint64_t seed);
 /* Freeze or thaw all entries whose name starts with prefix; returns how many. */
 int cts_params_freeze(cts_params *p, const char *prefix, bool frozen);

@@ -1,5 +1,6 @@
-/* Offsets by liveness: nodes are walked once in execution order; a tensor takes the best-fitting free range when it is made and gives it back after
- * its last reader. An element-wise op takes over its input's range when that input dies there.
+/* Offsets by liveness: nodes are walked once in execution order; a tensor takes the best-fitting free range when it
+ * is made and gives it back after its last reader. An element-wise op takes over its input's range when that input dies
+ * there.
  * SPDX-License-Identifier: MIT */
 #include "kernels/plan.h"
 
@@ -169,8 +170,8 @@ static const cts_tensor *takes_over(const cts_plan *p, const cts_node *n)
     if (k < 0 || !n->in[k])
         return NULL;
     t = root_of(n->in[k]);
-    if (t->role != CTS_ROLE_ACT || is_private(t) || is_private(o) || p->last[t->id] != n->id || t->dtype != o->dtype || cts_tensor_count(t) != cts_tensor_count(o) ||
-        p->offset[t->id] == SIZE_MAX)
+    if (t->role != CTS_ROLE_ACT || is_private(t) || is_private(o) || p->last[t->id] != n->id || t->dtype != o->dtype ||
+        cts_tensor_count(t) != cts_tensor_count(o) || p->offset[t->id] == SIZE_MAX)
         return NULL;
     for (int i = 0; i < n->n_in; i++)
         if (i != k && n->in[i] && root_of(n->in[i]) == t)
@@ -180,7 +181,8 @@ static const cts_tensor *takes_over(const cts_plan *p, const cts_node *n)
 
 static bool release(cts_plan *p, heap *h, const cts_tensor *root, int node)
 {
-    return p->last[root->id] != node || is_private(root) || give(h, p->offset[root->id] - guard_bytes(root), bytes_of(root));
+    return p->last[root->id] != node || is_private(root) ||
+           give(h, p->offset[root->id] - guard_bytes(root), bytes_of(root));
 }
 
 static bool place_node(cts_plan *p, heap *h, const cts_node *n)
@@ -252,7 +254,8 @@ static int check_supported(const cts_graph *g, const cts_backend *b)
         const cts_node *n = cts_graph_node_at(g, i);
 
         if (!n->dead && b->supports && !b->supports(b, n))
-            return cts_fail(CTS_E_UNSUPPORTED, "back end %s has no kernel for op %s", b->name, cts_op_def_of(n->op)->name);
+            return cts_fail(CTS_E_UNSUPPORTED, "back end %s has no kernel for op %s", b->name,
+                            cts_op_def_of(n->op)->name);
     }
     return CTS_OK;
 }

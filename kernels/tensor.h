@@ -1,9 +1,11 @@
 /* Tensors of a graph and views of memory.
  *
- * Shapes are outermost first, as the papers write them; activations are channels-last ([N, D, H, W, C]; rows x channels).
+ * Shapes are outermost first, as the papers write them; activations are channels-last ([N, D, H, W, C]; rows x
+ * channels).
  * Strides count elements and are free: a kernel reads them from its view and never assumes shape[i + 1] * ....
- * Dimension 0 may carry a symbol (tokens, batch): the shape then states the largest extent, for which the plan reserves memory,
- * and cts_exec_set_extent() gives the extent of the run, so that packed text needs no padding and no second plan.
+ * Dimension 0 may carry a symbol (tokens, batch): the shape then states the largest extent, for which the plan reserves
+ * memory, and cts_exec_set_extent() gives the extent of the run, so that packed text needs no padding and no second
+ * plan.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_TENSOR_H
 #define CTS_KERNELS_TENSOR_H
@@ -32,7 +34,7 @@ typedef enum {
 struct cts_node;
 
 typedef struct cts_tensor {
-    int id; /* index in the graph's tensor list */
+    int id;           /* index in the graph's tensor list */
     const char *name; /* never NULL; unique only for inputs, parameters and outputs */
     cts_dtype dtype;
     cts_role role;

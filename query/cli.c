@@ -30,7 +30,8 @@ int64_t cts_cli_int(struct argp_state *state, const char *option, const char *te
     errno = 0;
     v = strtoll(text, &end, 10);
     if (errno || end == text || *end || v < min || v > max)
-        argp_error(state, "%s: got %s, allowed: a whole number from %lld to %lld", option, text, (long long)min, (long long)max);
+        argp_error(state, "%s: got %s, allowed: a whole number from %lld to %lld", option, text, (long long)min,
+                   (long long)max);
     return v;
 }
 
@@ -44,7 +45,8 @@ double cts_cli_double(struct argp_state *state, const char *option, const char *
     return v;
 }
 
-void cts_cli_doubles(struct argp_state *state, const char *option, const char *text, double *out, int n, double min, double max)
+void cts_cli_doubles(struct argp_state *state, const char *option, const char *text, double *out, int n, double min,
+                     double max)
 {
     const char *p = text;
 
@@ -54,7 +56,8 @@ void cts_cli_doubles(struct argp_state *state, const char *option, const char *t
         bool last = i == n - 1;
 
         if (end == p || !(v >= min && v <= max) || (last ? *end != '\0' : *end != ',' && *end != 'x'))
-            argp_error(state, "%s: got %s, allowed: %d numbers from %g to %g separated by commas", option, text, n, min, max);
+            argp_error(state, "%s: got %s, allowed: %d numbers from %g to %g separated by commas", option, text, n, min,
+                       max);
         out[i] = v;
         p = end + 1;
     }
@@ -106,7 +109,8 @@ static error_t parse_own(int key, char *arg, struct argp_state *state)
             state->child_inputs[1] = ctx->child_input;
         return 0;
     }
-    if (!ctx->parse || key == ARGP_KEY_ARGS) /* a parser that answers ARGP_KEY_ARGS with 0 would swallow every further argument */
+    if (!ctx->parse ||
+        key == ARGP_KEY_ARGS) /* a parser that answers ARGP_KEY_ARGS with 0 would swallow every further argument */
         return ARGP_ERR_UNKNOWN;
     state->input = ctx->input;
     e = ctx->parse(key, arg, state);
@@ -114,17 +118,20 @@ static error_t parse_own(int key, char *arg, struct argp_state *state)
     return e;
 }
 
-int cts_cli_parse(int argc, char **argv, const struct argp_option *options, argp_parser_t parse, const char *args_doc, const char *doc, void *input,
-                  cts_common *common)
+int cts_cli_parse(int argc, char **argv, const struct argp_option *options, argp_parser_t parse, const char *args_doc,
+                  const char *doc, void *input, cts_common *common)
 {
     return cts_cli_parse_with(argc, argv, options, parse, args_doc, doc, input, common, NULL, NULL);
 }
 
-int cts_cli_parse_with(int argc, char **argv, const struct argp_option *options, argp_parser_t parse, const char *args_doc, const char *doc, void *input,
-                       cts_common *common, const struct argp *child, void *child_input)
+int cts_cli_parse_with(int argc, char **argv, const struct argp_option *options, argp_parser_t parse,
+                       const char *args_doc, const char *doc, void *input, cts_common *common, const struct argp *child,
+                       void *child_input)
 {
-    const struct argp_child children[] = {{&cts_common_argp, 0, NULL, 0}, {child, 0, NULL, 0}, {0}}; /* a NULL child ends the list */
-    const struct argp argp = {.options = options, .parser = parse_own, .args_doc = args_doc, .doc = doc, .children = children};
+    const struct argp_child children[] = {
+        {&cts_common_argp, 0, NULL, 0}, {child, 0, NULL, 0}, {0}}; /* a NULL child ends the list */
+    const struct argp argp = {
+        .options = options, .parser = parse_own, .args_doc = args_doc, .doc = doc, .children = children};
     parse_ctx ctx = {parse, input, common, child ? child_input : NULL};
 
     *common = (cts_common){.device = "cpu", .seed = 1};
@@ -189,7 +196,8 @@ int cts_print_json(json_t *j)
     int rc = CTS_OK;
 
     if (!j)
-        return cts_fail(CTS_E_NOMEM, "the result cannot be written as JSON: no memory is left, or a text in it is not UTF-8");
+        return cts_fail(CTS_E_NOMEM,
+                        "the result cannot be written as JSON: no memory is left, or a text in it is not UTF-8");
     if (json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) || putchar('\n') == EOF || fflush(stdout))
         rc = cts_fail(CTS_E_IO, "standard output: cannot be written");
     json_decref(j);

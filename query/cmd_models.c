@@ -9,7 +9,8 @@ typedef struct {
     int64_t latent;
 } options;
 
-static const struct argp_option argp_options[] = {{"latent", 'd', "N", 0, "Width of the shared space for the projected count (default 512)", 0}, {0}};
+static const struct argp_option argp_options[] = {
+    {"latent", 'd', "N", 0, "Width of the shared space for the projected count (default 512)", 0}, {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -28,8 +29,9 @@ static json_t *row_json(const cts_description *d)
 
     for (int i = 0; i < d->n_input; i++)
         json_array_append_new(input, json_integer(d->input[i]));
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "name", d->name, "kind", d->kind == CTS_KIND_IMAGE ? "image" : "text", "about", d->about, "params",
-                     (json_int_t)d->params, "params_projected", (json_int_t)d->params_projected, "macs", (json_int_t)d->macs, "input", input);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "name", d->name, "kind",
+                     d->kind == CTS_KIND_IMAGE ? "image" : "text", "about", d->about, "params", (json_int_t)d->params,
+                     "params_projected", (json_int_t)d->params_projected, "macs", (json_int_t)d->macs, "input", input);
 }
 
 static void print_row(const cts_description *d)
@@ -39,8 +41,8 @@ static void print_row(const cts_description *d)
 
     for (int i = 0; i < d->n_input && at < 48; i++)
         at += snprintf(input + at, sizeof input - (size_t)at, "%s%lld", i ? "x" : "", (long long)d->input[i]);
-    printf("%-22s %-6s %14lld %16lld %12.3f  %s\n", d->name, d->kind == CTS_KIND_IMAGE ? "image" : "text", (long long)d->params, (long long)d->params_projected,
-           (double)d->macs * 1e-9, input);
+    printf("%-22s %-6s %14lld %16lld %12.3f  %s\n", d->name, d->kind == CTS_KIND_IMAGE ? "image" : "text",
+           (long long)d->params, (long long)d->params_projected, (double)d->macs * 1e-9, input);
 }
 
 static int run(int argc, char **argv)
@@ -49,8 +51,10 @@ static int run(int argc, char **argv)
     cts_common common;
     json_t *list = json_array();
     int rc = cts_cli_parse(argc, argv, argp_options, parse, NULL,
-                           "Encoder presets with trained parameters and multiply-accumulates at their input size, counted by building each of them. Batch norms count "
-                           "5 x elements, as fvcore counts them; the projected count includes the bias-free projection to the shared space."
+                           "Encoder presets with trained parameters and multiply-accumulates at their input size, "
+                           "counted by building each of them. Batch norms count "
+                           "5 x elements, as fvcore counts them; the projected count includes the bias-free projection "
+                           "to the shared space."
                            "\vExample:\n  ctsearch models --json",
                            &o, &common);
 

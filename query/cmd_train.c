@@ -16,10 +16,49 @@ typedef struct {
 } options;
 
 enum {
-    KEY_VAL_REPORTS = 0x2000, KEY_VAL_LABELS, KEY_VAL_METADATA, KEY_VAL_VOLUMES, KEY_INIT, KEY_IMAGE, KEY_TEXT, KEY_TOKENIZER, KEY_KIND, KEY_VOCAB, KEY_LATENT,
-    KEY_TEMPERATURE, KEY_SCALE, KEY_DROPOUT, KEY_POOLING, KEY_TEXT_INIT, KEY_RECIPE, KEY_SPACING, KEY_SIZE, KEY_WINDOW, KEY_LOSS, KEY_BATCH, KEY_ACCUMULATE, KEY_STEPS, KEY_EPOCHS, KEY_LR,
-    KEY_MIN_LR, KEY_WARMUP, KEY_SCHEDULE, KEY_DECAY, KEY_BETAS, KEY_CLIP, KEY_TOKENS, KEY_DRAW, KEY_NO_SHUFFLE, KEY_RECOMPUTE, KEY_EVAL, KEY_SAVE, KEY_MINUTES,
-    KEY_RESUME, KEY_CACHE, KEY_LOADERS, KEY_KEEP
+    KEY_VAL_REPORTS = 0x2000,
+    KEY_VAL_LABELS,
+    KEY_VAL_METADATA,
+    KEY_VAL_VOLUMES,
+    KEY_INIT,
+    KEY_IMAGE,
+    KEY_TEXT,
+    KEY_TOKENIZER,
+    KEY_KIND,
+    KEY_VOCAB,
+    KEY_LATENT,
+    KEY_TEMPERATURE,
+    KEY_SCALE,
+    KEY_DROPOUT,
+    KEY_POOLING,
+    KEY_TEXT_INIT,
+    KEY_RECIPE,
+    KEY_SPACING,
+    KEY_SIZE,
+    KEY_WINDOW,
+    KEY_LOSS,
+    KEY_BATCH,
+    KEY_ACCUMULATE,
+    KEY_STEPS,
+    KEY_EPOCHS,
+    KEY_LR,
+    KEY_MIN_LR,
+    KEY_WARMUP,
+    KEY_SCHEDULE,
+    KEY_DECAY,
+    KEY_BETAS,
+    KEY_CLIP,
+    KEY_TOKENS,
+    KEY_DRAW,
+    KEY_NO_SHUFFLE,
+    KEY_RECOMPUTE,
+    KEY_EVAL,
+    KEY_SAVE,
+    KEY_MINUTES,
+    KEY_RESUME,
+    KEY_CACHE,
+    KEY_LOADERS,
+    KEY_KEEP
 };
 
 static const struct argp_option argp_options[] = {
@@ -46,14 +85,17 @@ static const struct argp_option argp_options[] = {
     {"tokenizer-kind", KEY_KIND, "KIND", 0, "Kind of a learned one: wordpiece, unigram, bpe (default wordpiece)", 4},
     {"vocab", KEY_VOCAB, "N", 0, "Largest size of a learned one (default 4000)", 4},
     {"temperature", KEY_TEMPERATURE, "KIND", 0, "learned or constant (default learned)", 4},
-    {"scale", KEY_SCALE, "X", 0, "Initial or constant scale of the similarities (default 14.29; DCFormer: 2.718281828)", 4},
+    {"scale", KEY_SCALE, "X", 0, "Initial or constant scale of the similarities (default 14.29; DCFormer: 2.718281828)",
+     4},
     {"dropout", KEY_DROPOUT, "P", 0, "Dropout of a new text encoder (default 0.1)", 4},
-    {"pooling", KEY_POOLING, "KIND", 0, "What a new text encoder projects: mean of the tokens or cls (default mean)", 4},
+    {"pooling", KEY_POOLING, "KIND", 0, "What a new text encoder projects: mean of the tokens or cls (default mean)",
+     4},
     {"text-init", KEY_TEXT_INIT, "X", 0, "Standard deviation of its initial weights (default 0.05; BERT: 0.02)", 4},
     {NULL, 0, NULL, 0, "Volumes:", 5},
     {"recipe", KEY_RECIPE, "NAME", 0, "Named preprocessing, such as dcformer-512 (the default)", 5},
     {"size", KEY_SIZE, "Z,X,Y", 0, "Free recipe: voxels of the tensor", 5},
-    {"spacing", KEY_SPACING, "Z,X,Y", 0, "Free recipe: mm; 0,0,0 fits the whole field of view into the size (default)", 5},
+    {"spacing", KEY_SPACING, "Z,X,Y", 0, "Free recipe: mm; 0,0,0 fits the whole field of view into the size (default)",
+     5},
     {"window", KEY_WINDOW, "LO,HI", 0, "Free recipe: HU window that becomes -1..1 (default -1000,1000)", 5},
     {"cache-mb", KEY_CACHE, "N", 0, "Keep prepared volumes in memory up to this (default 2048)", 5},
     {"loaders", KEY_LOADERS, "N", 0, "Threads that read volumes ahead (default 2)", 5},
@@ -69,7 +111,8 @@ static const struct argp_option argp_options[] = {
     {"betas", KEY_BETAS, "B1,B2", 0, "Of AdamW (default 0.9,0.98)", 6},
     {"clip", KEY_CLIP, "X", 0, "Largest gradient norm; 0 = no clipping (default 1)", 6},
     {"max-tokens", KEY_TOKENS, "N", 0, "Longest text (default 256)", 6},
-    {"text-draw", KEY_DRAW, "KIND", 0, "sentences: a random part of the report each time; report: all of it (default sentences)", 6},
+    {"text-draw", KEY_DRAW, "KIND", 0,
+     "sentences: a random part of the report each time; report: all of it (default sentences)", 6},
     {"no-shuffle", KEY_NO_SHUFFLE, NULL, 0, "Take the pairs in CSV order", 6},
     {"recompute", KEY_RECOMPUTE, NULL, 0, "Keep less for backward: less memory, more time", 6},
     {0}};
@@ -79,31 +122,50 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
     cts_train_setup *s = &o->s;
 
     switch (key) {
-    case KEY_INIT: s->init = arg; return 0;
-    case KEY_IMAGE: s->image = arg; return 0;
-    case KEY_TEXT: s->text = arg; return 0;
-    case KEY_LATENT: s->latent = cts_cli_int(state, "--latent", arg, 1, 65536); return 0;
-    case KEY_TOKENIZER: s->tokenizer = arg; return 0;
+    case KEY_INIT:
+        s->init = arg;
+        return 0;
+    case KEY_IMAGE:
+        s->image = arg;
+        return 0;
+    case KEY_TEXT:
+        s->text = arg;
+        return 0;
+    case KEY_LATENT:
+        s->latent = cts_cli_int(state, "--latent", arg, 1, 65536);
+        return 0;
+    case KEY_TOKENIZER:
+        s->tokenizer = arg;
+        return 0;
     case KEY_KIND:
         if (strcmp(arg, "wordpiece") && strcmp(arg, "unigram") && strcmp(arg, "bpe"))
             argp_error(state, "--tokenizer-kind: got %s, allowed: wordpiece, unigram, bpe", arg);
         s->tokenizer_kind = arg;
         return 0;
-    case KEY_VOCAB: s->vocab = (int32_t)cts_cli_int(state, "--vocab", arg, 32, 1 << 20); return 0;
+    case KEY_VOCAB:
+        s->vocab = (int32_t)cts_cli_int(state, "--vocab", arg, 32, 1 << 20);
+        return 0;
     case KEY_TEMPERATURE:
         if (strcmp(arg, "learned") && strcmp(arg, "constant"))
             argp_error(state, "--temperature: got %s, allowed: learned, constant", arg);
         s->learned_temperature = !strcmp(arg, "learned");
         return 0;
-    case KEY_SCALE: s->temperature = log(cts_cli_double(state, "--scale", arg, 1e-3, 1e4)); return 0;
-    case KEY_DROPOUT: s->dropout = cts_cli_double(state, "--dropout", arg, 0.0, 0.9); return 0;
+    case KEY_SCALE:
+        s->temperature = log(cts_cli_double(state, "--scale", arg, 1e-3, 1e4));
+        return 0;
+    case KEY_DROPOUT:
+        s->dropout = cts_cli_double(state, "--dropout", arg, 0.0, 0.9);
+        return 0;
     case KEY_POOLING:
         if (strcmp(arg, "mean") && strcmp(arg, "cls"))
             argp_error(state, "--pooling: got %s, allowed: mean, cls", arg);
         s->pooling = arg;
         return 0;
-    case KEY_TEXT_INIT: s->text_init = cts_cli_double(state, "--text-init", arg, 1e-4, 1); return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_TEXT_INIT:
+        s->text_init = cts_cli_double(state, "--text-init", arg, 1e-4, 1);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -115,16 +177,38 @@ static error_t parse_volumes(options *o, int key, char *arg, struct argp_state *
             argp_error(state, "--recipe: %s", cts_error());
         o->s.recipe_given = true;
         return 0;
-    case KEY_SIZE: cts_cli_doubles(state, "--size", arg, o->size, 3, 1, 4096); o->free_recipe = true; return 0;
-    case KEY_SPACING: cts_cli_doubles(state, "--spacing", arg, o->spacing, 3, 0, 100); o->free_recipe = true; return 0;
-    case KEY_WINDOW: cts_cli_doubles(state, "--window", arg, o->window, 2, -32768, 32767); o->free_recipe = true; return 0;
-    case KEY_CACHE: o->s.loop.cache_bytes = (size_t)cts_cli_int(state, "--cache-mb", arg, 0, 1 << 20) << 20; return 0;
-    case KEY_LOADERS: o->s.loop.loader_threads = (int)cts_cli_int(state, "--loaders", arg, 1, 256); return 0;
-    case KEY_VAL_REPORTS: o->s.valid.reports = arg; return 0;
-    case KEY_VAL_LABELS: o->s.valid.labels = arg; return 0;
-    case KEY_VAL_METADATA: o->s.valid.metadata = arg; return 0;
-    case KEY_VAL_VOLUMES: o->s.valid.volumes = arg; return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_SIZE:
+        cts_cli_doubles(state, "--size", arg, o->size, 3, 1, 4096);
+        o->free_recipe = true;
+        return 0;
+    case KEY_SPACING:
+        cts_cli_doubles(state, "--spacing", arg, o->spacing, 3, 0, 100);
+        o->free_recipe = true;
+        return 0;
+    case KEY_WINDOW:
+        cts_cli_doubles(state, "--window", arg, o->window, 2, -32768, 32767);
+        o->free_recipe = true;
+        return 0;
+    case KEY_CACHE:
+        o->s.loop.cache_bytes = (size_t)cts_cli_int(state, "--cache-mb", arg, 0, 1 << 20) << 20;
+        return 0;
+    case KEY_LOADERS:
+        o->s.loop.loader_threads = (int)cts_cli_int(state, "--loaders", arg, 1, 256);
+        return 0;
+    case KEY_VAL_REPORTS:
+        o->s.valid.reports = arg;
+        return 0;
+    case KEY_VAL_LABELS:
+        o->s.valid.labels = arg;
+        return 0;
+    case KEY_VAL_METADATA:
+        o->s.valid.metadata = arg;
+        return 0;
+    case KEY_VAL_VOLUMES:
+        o->s.valid.volumes = arg;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -133,15 +217,32 @@ static error_t parse_run(options *o, int key, char *arg, struct argp_state *stat
     cts_clip_train_config *c = &o->s.loop;
 
     switch (key) {
-    case 'o': o->s.out = arg; return 0;
-    case KEY_RESUME: c->resume = true; return 0;
-    case KEY_STEPS: c->schedule.steps = cts_cli_int(state, "--steps", arg, 1, INT32_MAX); return 0;
-    case KEY_EPOCHS: o->s.epochs = cts_cli_int(state, "--epochs", arg, 1, 1 << 20); return 0;
-    case KEY_MINUTES: o->minutes = cts_cli_double(state, "--minutes", arg, 0.01, 1e6); return 0;
-    case KEY_EVAL: c->eval_every = cts_cli_int(state, "--eval-every", arg, 1, INT32_MAX); return 0;
-    case KEY_SAVE: c->save_every = cts_cli_int(state, "--save-every", arg, 1, INT32_MAX); return 0;
-    case KEY_KEEP: c->keep = (int)cts_cli_int(state, "--keep", arg, 1, 1 << 20); return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case 'o':
+        o->s.out = arg;
+        return 0;
+    case KEY_RESUME:
+        c->resume = true;
+        return 0;
+    case KEY_STEPS:
+        c->schedule.steps = cts_cli_int(state, "--steps", arg, 1, INT32_MAX);
+        return 0;
+    case KEY_EPOCHS:
+        o->s.epochs = cts_cli_int(state, "--epochs", arg, 1, 1 << 20);
+        return 0;
+    case KEY_MINUTES:
+        o->minutes = cts_cli_double(state, "--minutes", arg, 0.01, 1e6);
+        return 0;
+    case KEY_EVAL:
+        c->eval_every = cts_cli_int(state, "--eval-every", arg, 1, INT32_MAX);
+        return 0;
+    case KEY_SAVE:
+        c->save_every = cts_cli_int(state, "--save-every", arg, 1, INT32_MAX);
+        return 0;
+    case KEY_KEEP:
+        c->keep = (int)cts_cli_int(state, "--keep", arg, 1, 1 << 20);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -155,36 +256,58 @@ static error_t parse_optimiser(options *o, int key, char *arg, struct argp_state
         if (cts_loss_kind_parse(&c->loss, arg))
             argp_error(state, "--loss: %s", cts_error());
         return 0;
-    case KEY_BATCH: c->batch = cts_cli_int(state, "--batch", arg, 2, 1 << 16); return 0;
-    case KEY_ACCUMULATE: c->accumulate = cts_cli_int(state, "--accumulate", arg, 1, 1 << 16); return 0;
-    case KEY_LR: c->schedule.lr = cts_cli_double(state, "--lr", arg, 0, 10); return 0;
-    case KEY_MIN_LR: c->schedule.min_lr = cts_cli_double(state, "--min-lr", arg, 0, 10); return 0;
-    case KEY_WARMUP: c->schedule.warmup = cts_cli_int(state, "--warmup", arg, 0, INT32_MAX); return 0;
+    case KEY_BATCH:
+        c->batch = cts_cli_int(state, "--batch", arg, 2, 1 << 16);
+        return 0;
+    case KEY_ACCUMULATE:
+        c->accumulate = cts_cli_int(state, "--accumulate", arg, 1, 1 << 16);
+        return 0;
+    case KEY_LR:
+        c->schedule.lr = cts_cli_double(state, "--lr", arg, 0, 10);
+        return 0;
+    case KEY_MIN_LR:
+        c->schedule.min_lr = cts_cli_double(state, "--min-lr", arg, 0, 10);
+        return 0;
+    case KEY_WARMUP:
+        c->schedule.warmup = cts_cli_int(state, "--warmup", arg, 0, INT32_MAX);
+        return 0;
     case KEY_SCHEDULE:
         if (cts_schedule_parse(&c->schedule.kind, arg))
             argp_error(state, "%s", cts_error());
         return 0;
-    case KEY_DECAY: c->adamw.weight_decay = cts_cli_double(state, "--weight-decay", arg, 0, 10); return 0;
+    case KEY_DECAY:
+        c->adamw.weight_decay = cts_cli_double(state, "--weight-decay", arg, 0, 10);
+        return 0;
     case KEY_BETAS:
         cts_cli_doubles(state, "--betas", arg, betas, 2, 0, 0.999999);
         c->adamw.beta1 = betas[0];
         c->adamw.beta2 = betas[1];
         return 0;
-    case KEY_CLIP: c->adamw.clip = cts_cli_double(state, "--clip", arg, 0, 1e9); return 0;
-    case KEY_TOKENS: c->max_tokens = cts_cli_int(state, "--max-tokens", arg, 8, 8192); return 0;
+    case KEY_CLIP:
+        c->adamw.clip = cts_cli_double(state, "--clip", arg, 0, 1e9);
+        return 0;
+    case KEY_TOKENS:
+        c->max_tokens = cts_cli_int(state, "--max-tokens", arg, 8, 8192);
+        return 0;
     case KEY_DRAW:
         if (cts_draw_kind_parse(&o->s.draw, arg))
             argp_error(state, "%s", cts_error());
         return 0;
-    case KEY_NO_SHUFFLE: c->shuffle = false; return 0;
-    case KEY_RECOMPUTE: c->recompute = true; return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_NO_SHUFFLE:
+        c->shuffle = false;
+        return 0;
+    case KEY_RECOMPUTE:
+        c->recompute = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    static error_t (*const groups[])(options *, int, char *, struct argp_state *) = {parse_run, parse_model, parse_volumes, parse_optimiser};
+    static error_t (*const groups[])(options *, int, char *, struct argp_state *) = {parse_run, parse_model,
+                                                                                     parse_volumes, parse_optimiser};
     options *o = state->input;
 
     if (key == ARGP_KEY_END) {
@@ -218,18 +341,22 @@ static int print_summary(const cts_train_summary *sum, const cts_common *common)
     json_t *j;
 
     if (!common->json) {
-        printf("trained %lld of %lld steps on %zu pairs in %.1f s: loss %.3f -> %.3f\n", (long long)sum->loop.steps_done, (long long)sum->loop.steps, sum->pairs,
-               sum->loop.seconds, sum->loop.first_loss, sum->loop.last_loss);
+        printf("trained %lld of %lld steps on %zu pairs in %.1f s: loss %.3f -> %.3f\n",
+               (long long)sum->loop.steps_done, (long long)sum->loop.steps, sum->pairs, sum->loop.seconds,
+               sum->loop.first_loss, sum->loop.last_loss);
         if (sum->validated)
-            printf("validation: loss %.3f, zero-shot AUROC %.3f (macro of %d findings), R@10 text to image %.3f, image to text %.3f (chance %.3f)\n", sum->valid_loss,
-                   sum->zeroshot.macro, sum->zeroshot.defined, sum->recall.t2i[2], sum->recall.i2t[2], sum->recall.chance[2]);
+            printf("validation: loss %.3f, zero-shot AUROC %.3f (macro of %d findings), R@10 text to image %.3f, image "
+                   "to text %.3f (chance %.3f)\n",
+                   sum->valid_loss, sum->zeroshot.macro, sum->zeroshot.defined, sum->recall.t2i[2], sum->recall.i2t[2],
+                   sum->recall.chance[2]);
         printf("model: %s (%lld parameters)\n", sum->model, (long long)sum->params);
         return CTS_OK;
     }
-    j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}", "model", sum->model, "params", (json_int_t)sum->params, "pairs", (json_int_t)sum->pairs,
-                  "steps", (json_int_t)sum->loop.steps_done, "skipped", (json_int_t)sum->loop.skipped, "seconds", sum->loop.seconds, "waited", sum->loop.waited,
-                  "first_loss", sum->loop.first_loss, "last_loss", sum->loop.last_loss, "peak_bytes", (json_int_t)sum->loop.peak_bytes, "without_volume",
-                  (json_int_t)sum->without_volume);
+    j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}", "model", sum->model, "params",
+                  (json_int_t)sum->params, "pairs", (json_int_t)sum->pairs, "steps", (json_int_t)sum->loop.steps_done,
+                  "skipped", (json_int_t)sum->loop.skipped, "seconds", sum->loop.seconds, "waited", sum->loop.waited,
+                  "first_loss", sum->loop.first_loss, "last_loss", sum->loop.last_loss, "peak_bytes",
+                  (json_int_t)sum->loop.peak_bytes, "without_volume", (json_int_t)sum->without_volume);
     if (j && sum->validated) {
         json_object_set_new(j, "valid_loss", isnan(sum->valid_loss) ? json_null() : json_real(sum->valid_loss));
         json_object_set_new(j, "zeroshot", cts_zeroshot_result_json(&sum->zeroshot));
@@ -247,13 +374,15 @@ static int run_clip(int argc, char **argv)
     int rc;
 
     o.s.loop.schedule.steps = 1000;
-    if ((rc = cts_cli_parse_with(argc, argv, argp_options, parse, NULL,
-                                 "Train a DCFormer image encoder and a BERT text encoder contrastively on pairs of volume and report."
-                                 "\vExample:\n  ctsearch train clip --reports train_reports.csv --labels train_labels.csv --volumes train/ \\\n"
-                                 "      --val-reports valid_reports.csv --val-labels valid_labels.csv --val-volumes valid/ \\\n"
-                                 "      --size 64,96,96 --epochs 20 --batch 16 --out runs/first\n\n"
-                                 "Ctrl-C saves a checkpoint and leaves; --resume goes on to the bit.",
-                                 &o, &common, &cts_dataset_argp, &o.data)) ||
+    if ((rc = cts_cli_parse_with(
+             argc, argv, argp_options, parse, NULL,
+             "Train a DCFormer image encoder and a BERT text encoder contrastively on pairs of volume and report."
+             "\vExample:\n  ctsearch train clip --reports train_reports.csv --labels train_labels.csv --volumes train/ "
+             "\\\n"
+             "      --val-reports valid_reports.csv --val-labels valid_labels.csv --val-volumes valid/ \\\n"
+             "      --size 64,96,96 --epochs 20 --batch 16 --out runs/first\n\n"
+             "Ctrl-C saves a checkpoint and leaves; --resume goes on to the bit.",
+             &o, &common, &cts_dataset_argp, &o.data)) ||
         (rc = choose_recipe(&o)))
         return rc;
     if (!o.data.reports || !o.data.volumes)
@@ -267,7 +396,8 @@ static int run_clip(int argc, char **argv)
     if (!rc)
         rc = print_summary(&sum, &common);
     if (!rc && sum.loop.skipped)
-        rc = cts_fail(CTS_E_PARTIAL, "%lld volumes could not be read and were left out (named above)", (long long)sum.loop.skipped);
+        rc = cts_fail(CTS_E_PARTIAL, "%lld volumes could not be read and were left out (named above)",
+                      (long long)sum.loop.skipped);
     return rc;
 }
 

@@ -14,12 +14,13 @@
 #include "kernels/base/signal.h"
 #include "kernels/base/status.h"
 
-#define BATCH_VOXELS ((int64_t)8 << 20) /* volumes run together up to this many voxels: enough rows for small ones, one at a time for full-size scans */
+/* Volumes run together up to this many voxels: enough rows for small ones, one at a time for full-size scans. */
+#define BATCH_VOXELS ((int64_t)8 << 20)
 #define BATCH_MAX 16
 #define TEXT_BATCH 32
 
 struct cts_engine {
-    cts_model *model;         /* owned, or NULL when wrapped */
+    cts_model *model; /* owned, or NULL when wrapped */
     cts_tokenizer *own_tokenizer;
     char *path;
     cts_clip *clip;
@@ -34,7 +35,8 @@ struct cts_engine {
 /* "DIR" when it holds config.json, otherwise "DIR/model". */
 static int resolve(char **out, const char *dir)
 {
-    char *config = cts_path_join(dir, "config.json"), *inner = cts_path_join(dir, "model"), *inner_config = inner ? cts_path_join(inner, "config.json") : NULL;
+    char *config = cts_path_join(dir, "config.json"), *inner = cts_path_join(dir, "model"),
+         *inner_config = inner ? cts_path_join(inner, "config.json") : NULL;
     int rc = CTS_OK;
 
     if (!config || !inner || !inner_config)
@@ -55,7 +57,10 @@ static int load_recipe(cts_engine *e)
     int rc;
 
     if (!e->model->preprocess)
-        return cts_fail(CTS_E_FORMAT, "%s: preprocess.json is missing; allowed: a model folder with the recipe its volumes were prepared with", e->path);
+        return cts_fail(CTS_E_FORMAT,
+                        "%s: preprocess.json is missing; allowed: a model folder with the recipe its volumes were "
+                        "prepared with",
+                        e->path);
     if (!(path = cts_path_join(e->path, "preprocess.json")))
         return cts_fail(CTS_E_NOMEM, "out of memory");
     if (!(rc = cts_recipe_load(&e->recipe, path)))
@@ -77,7 +82,8 @@ int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backen
     e->clip = e->model->clip;
     e->digest = e->model->digest;
     if (!e->model->tokenizer_path) {
-        rc = cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model", e->path);
+        rc = cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model",
+                      e->path);
         goto out;
     }
     if ((rc = load_recipe(e)) || (rc = cts_tokenizer_open(&e->own_tokenizer, e->model->tokenizer_path)))
@@ -90,7 +96,8 @@ out:
     return rc;
 }
 
-int cts_engine_wrap(cts_engine **out, cts_clip *clip, const cts_recipe *recipe, const cts_tokenizer *tokenizer, cts_backend *backend)
+int cts_engine_wrap(cts_engine **out, cts_clip *clip, const cts_recipe *recipe, const cts_tokenizer *tokenizer,
+                    cts_backend *backend)
 {
     cts_engine *e = calloc(1, sizeof *e);
 
@@ -180,8 +187,10 @@ static int tower(cts_engine *e, cts_side side, cts_tower **out)
             o.max_batch = TEXT_BATCH;
         }
         rc = cts_tower_create(&e->tower[side], &spec, &o, e->backend, NULL);
-        if (!rc && side == CTS_SIDE_IMAGE && !(e->volumes = cts_aligned_alloc((size_t)(o.max_batch * voxels) * sizeof(float))))
-            rc = cts_fail(CTS_E_NOMEM, "out of memory for %lld volumes of %lld voxels", (long long)o.max_batch, (long long)voxels);
+        if (!rc && side == CTS_SIDE_IMAGE &&
+            !(e->volumes = cts_aligned_alloc((size_t)(o.max_batch * voxels) * sizeof(float))))
+            rc = cts_fail(CTS_E_NOMEM, "out of memory for %lld volumes of %lld voxels", (long long)o.max_batch,
+                          (long long)voxels);
     }
     *out = e->tower[side];
     return rc;
@@ -192,7 +201,9 @@ static int check_finite(const float *v, size_t n, const char *what)
 {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(v[i]))
-            return cts_fail(CTS_E_INPUT, "%s: the model gives a vector that is not finite; allowed: a model whose weights are sound", what);
+            return cts_fail(CTS_E_INPUT,
+                            "%s: the model gives a vector that is not finite; allowed: a model whose weights are sound",
+                            what);
     return CTS_OK;
 }
 
@@ -247,7 +258,8 @@ cts_volume_source cts_record_source(const cts_record *r)
     return (cts_volume_source){r->path, r->has_metadata ? r->spacing_xyz : NULL, r->has_metadata ? r->rescale : NULL};
 }
 
-int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_pool *pool, float *out, cts_preprocess_info *info)
+int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_pool *pool, float *out,
+                    cts_preprocess_info *info)
 {
     cts_volume *v = NULL;
     int rc = cts_nifti_load(&v, s->path, 0);
@@ -263,7 +275,8 @@ int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts
     cts_tower *t;
     int rc;
 
-    if ((rc = tower(e, CTS_SIDE_IMAGE, &t)) || (rc = cts_load_volume(s, &e->recipe, e->backend->pool, e->volumes, info)))
+    if ((rc = tower(e, CTS_SIDE_IMAGE, &t)) ||
+        (rc = cts_load_volume(s, &e->recipe, e->backend->pool, e->volumes, info)))
         return rc;
     rc = cts_tower_volumes(t, 1, e->volumes, 0, out);
     return rc ? rc : check_finite(out, (size_t)cts_engine_dim(e), s->path);
@@ -328,7 +341,8 @@ static int consume(batch *b, cts_loader *l, size_t n, const char *label, size_t 
     cts_progress_start(&bar, label, n);
     for (cts_loader_next(l, &item); !rc && item.record >= 0; cts_loader_next(l, &item)) {
         if (cts_interrupted()) {
-            rc = cts_fail(CTS_E_INTERRUPTED, "%s: interrupted after %llu of %zu volumes", label, (unsigned long long)item.seq, n);
+            rc = cts_fail(CTS_E_INTERRUPTED, "%s: interrupted after %llu of %zu volumes", label,
+                          (unsigned long long)item.seq, n);
             break;
         }
         if (item.status) {
@@ -348,11 +362,16 @@ static int consume(batch *b, cts_loader *l, size_t n, const char *label, size_t 
     return rc;
 }
 
-int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label, cts_engine_each each, void *ctx, size_t *skipped)
+int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label,
+                       cts_engine_each each, void *ctx, size_t *skipped)
 {
     job j = {&e->recipe, records, n};
     batch b = {.e = e, .records = records, .each = each, .ctx = ctx};
-    cts_loader_options o = {.n_items = (int64_t)n, .item_floats = cts_recipe_elements(&e->recipe), .threads = threads, .order = next_record, .load = load_record,
+    cts_loader_options o = {.n_items = (int64_t)n,
+                            .item_floats = cts_recipe_elements(&e->recipe),
+                            .threads = threads,
+                            .order = next_record,
+                            .load = load_record,
                             .ctx = &j};
     cts_loader *l = NULL;
     int rc;

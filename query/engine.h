@@ -18,7 +18,8 @@ typedef struct cts_engine cts_engine;
 /* A model folder, or a run folder of `train clip` (its model/ is taken). Owned by the engine. */
 int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backend);
 /* Around a model somebody else holds (training's validation). All borrowed. */
-int cts_engine_wrap(cts_engine **out, cts_clip *clip, const cts_recipe *recipe, const cts_tokenizer *tokenizer, cts_backend *backend);
+int cts_engine_wrap(cts_engine **out, cts_clip *clip, const cts_recipe *recipe, const cts_tokenizer *tokenizer,
+                    cts_backend *backend);
 void cts_engine_close(cts_engine *e); /* NULL allowed */
 
 int64_t cts_engine_dim(const cts_engine *e);
@@ -33,7 +34,8 @@ double cts_engine_scale(const cts_engine *e);
 /* After parameters of a wrapped model changed. */
 int cts_engine_params_changed(cts_engine *e);
 
-/* n texts -> out [n, d]. Texts longer than the tower are cut; how many is added to *cut (NULL allowed). An empty text is CTS_E_INPUT. */
+/* n texts -> out [n, d]. Texts longer than the tower are cut; how many is added to *cut (NULL allowed). An empty
+ * text is CTS_E_INPUT. */
 int cts_engine_texts(cts_engine *e, const char *const *texts, size_t n, float *out, size_t *cut);
 
 /* Where a volume is and what a CSV says of it. */
@@ -48,12 +50,16 @@ cts_volume_source cts_record_source(const cts_record *r);
 int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts_preprocess_info *info);
 
 /* Read and preprocess only: out has cts_recipe_elements(recipe) floats. Any thread. */
-int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_pool *pool, float *out, cts_preprocess_info *info);
+int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_pool *pool, float *out,
+                    cts_preprocess_info *info);
 
-/* Volumes of n records in order, loaded ahead by `threads` workers. What cannot be loaded is logged, counted and left out.
- * each() gets every embedding as soon as it is there; a status of it other than CTS_OK ends the run. Ctrl-C ends with CTS_E_INTERRUPTED after the current one.
+/* Volumes of n records in order, loaded ahead by `threads` workers. What cannot be loaded is logged, counted and
+ * left out.
+ * each() gets every embedding as soon as it is there; a status of it other than CTS_OK ends the run. Ctrl-C ends with
+ * CTS_E_INTERRUPTED after the current one.
  * *skipped counts records without file or with a bad one. label: of the progress bar. */
 typedef int (*cts_engine_each)(void *ctx, const cts_record *record, const float *vector);
-int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label, cts_engine_each each, void *ctx, size_t *skipped);
+int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label,
+                       cts_engine_each each, void *ctx, size_t *skipped);
 
 #endif

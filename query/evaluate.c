@@ -68,11 +68,11 @@ static bool grow(cts_embeddings *x)
     size_t row = (size_t)x->dim * sizeof(float);
     void *p;
 
-#define GROW(field, bytes)                         \
-    do {                                           \
-        if (!(p = realloc(x->field, cap * (bytes)))) \
-            return false;                          \
-        x->field = p;                              \
+#define GROW(field, bytes)                                                                                             \
+    do {                                                                                                               \
+        if (!(p = realloc(x->field, cap * (bytes))))                                                                   \
+            return false;                                                                                              \
+        x->field = p;                                                                                                  \
     } while (0)
     GROW(image, row);
     GROW(text, row);
@@ -92,7 +92,8 @@ static void put(float *dst, const float *src, int64_t dim)
         memset(dst, 0, (size_t)dim * sizeof *dst);
 }
 
-int cts_embeddings_push(cts_embeddings *x, int64_t dim, const char *id, const float *image, const float *text, const uint8_t *labels)
+int cts_embeddings_push(cts_embeddings *x, int64_t dim, const char *id, const float *image, const float *text,
+                        const uint8_t *labels)
 {
     x->dim = dim;
     if (x->n == x->cap && !grow(x))
@@ -145,7 +146,8 @@ static int encode_reports(collect *c)
     int rc = texts ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for reports");
 
     for (size_t i = 0; !rc && i < c->x->n; i++)
-        if (!(rc = cts_report_text(&s, CTS_TEXT_CLEAN, c->records[i]->findings, c->records[i]->impressions)) && !(texts[i] = cts_strdup(cts_str_text(&s))))
+        if (!(rc = cts_report_text(&s, CTS_TEXT_CLEAN, c->records[i]->findings, c->records[i]->impressions)) &&
+            !(texts[i] = cts_strdup(cts_str_text(&s))))
             rc = cts_fail(CTS_E_NOMEM, "out of memory for reports");
     if (!rc)
         rc = cts_engine_texts(c->e, (const char *const *)texts, c->x->n, c->x->text, NULL);
@@ -162,7 +164,8 @@ static bool usable(const cts_record *r, bool texts, cts_str *s)
     return !texts || (r->has_report && !cts_report_text(s, CTS_TEXT_CLEAN, r->findings, r->impressions) && s->n);
 }
 
-int cts_embeddings_compute(cts_embeddings *x, cts_engine *e, const cts_dataset *d, bool texts, int threads, const char *label, size_t *skipped)
+int cts_embeddings_compute(cts_embeddings *x, cts_engine *e, const cts_dataset *d, bool texts, int threads,
+                           const char *label, size_t *skipped)
 {
     const cts_record **wanted = malloc((d->n + 1) * sizeof *wanted);
     collect c = {x, e, malloc((d->n + 1) * sizeof *c.records)};
@@ -227,9 +230,12 @@ json_t *cts_zeroshot_result_json(const cts_zeroshot_result *r)
     json_t *findings = json_array();
 
     for (int f = 0; f < CTS_FINDINGS; f++)
-        json_array_append_new(findings, json_pack("{s:s, s:o, s:I}", "name", cts_findings[f].name, "auroc", cts_number_json(r->auroc[f]), "positives",
-                                                  (json_int_t)r->positives[f]));
-    return json_pack("{s:s, s:I, s:o, s:o}", "protocol", "zero-shot: '<Finding> is present.' against '... is not present.'; AUROC, ties count half; macro over findings with both classes",
+        json_array_append_new(findings,
+                              json_pack("{s:s, s:o, s:I}", "name", cts_findings[f].name, "auroc",
+                                        cts_number_json(r->auroc[f]), "positives", (json_int_t)r->positives[f]));
+    return json_pack("{s:s, s:I, s:o, s:o}", "protocol",
+                     "zero-shot: '<Finding> is present.' against '... is not present.'; AUROC, ties count half; macro "
+                     "over findings with both classes",
                      "n", (json_int_t)r->n, "auroc_macro", cts_number_json(r->macro), "findings", findings);
 }
 
@@ -240,7 +246,8 @@ static int by_rank(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int one_direction(const float *query, const float *candidate, const cts_embeddings *x, cts_pool *pool, int64_t *rank, double *recall, double *median)
+static int one_direction(const float *query, const float *candidate, const cts_embeddings *x, cts_pool *pool,
+                         int64_t *rank, double *recall, double *median)
 {
     int rc = cts_pair_ranks(query, candidate, x->n, (size_t)x->dim, pool, rank);
 
@@ -285,8 +292,9 @@ static json_t *by_k(const double *v)
 
 json_t *cts_recall_result_json(const cts_recall_result *r, const char *pool_name)
 {
-    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:f, s:f}", "protocol",
-                     "recall@k: rank = candidates scoring higher + equal ones of lower index; a hit is the query's own partner", "pool", pool_name, "n", (json_int_t)r->n,
-                     "t2i", by_k(r->t2i), "i2t", by_k(r->i2t), "chance", by_k(r->chance), "median_rank_t2i", r->median_rank_t2i, "median_rank_i2t",
-                     r->median_rank_i2t);
+    return json_pack(
+        "{s:s, s:s, s:I, s:o, s:o, s:o, s:f, s:f}", "protocol",
+        "recall@k: rank = candidates scoring higher + equal ones of lower index; a hit is the query's own partner",
+        "pool", pool_name, "n", (json_int_t)r->n, "t2i", by_k(r->t2i), "i2t", by_k(r->i2t), "chance", by_k(r->chance),
+        "median_rank_t2i", r->median_rank_t2i, "median_rank_i2t", r->median_rank_i2t);
 }

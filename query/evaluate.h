@@ -29,18 +29,21 @@ typedef struct {
     char **id;           /* [n] stems of volume names */
 } cts_embeddings;
 /* Room for one more row; pointers move. image, text, labels may be NULL (zeros). */
-int cts_embeddings_push(cts_embeddings *x, int64_t dim, const char *id, const float *image, const float *text, const uint8_t *labels);
+int cts_embeddings_push(cts_embeddings *x, int64_t dim, const char *id, const float *image, const float *text,
+                        const uint8_t *labels);
 void cts_embeddings_free(cts_embeddings *x);
-/* Volumes and, when texts is set, reports of the records through the engine. Records without what is needed, or whose volume cannot be read, are counted in
+/* Volumes and, when texts is set, reports of the records through the engine. Records without what is needed, or
+ * whose volume cannot be read, are counted in
  * *skipped. */
-int cts_embeddings_compute(cts_embeddings *x, cts_engine *e, const cts_dataset *d, bool texts, int threads, const char *label, size_t *skipped);
+int cts_embeddings_compute(cts_embeddings *x, cts_engine *e, const cts_dataset *d, bool texts, int threads,
+                           const char *label, size_t *skipped);
 
 typedef struct {
     double auroc[CTS_FINDINGS]; /* NaN where one class is missing */
     size_t positives[CTS_FINDINGS];
-    double macro;               /* mean over the defined ones; NaN when there is none */
+    double macro; /* mean over the defined ones; NaN when there is none */
     int defined;
-    size_t n;                   /* volumes with labels */
+    size_t n; /* volumes with labels */
 } cts_zeroshot_result;
 int cts_evaluate_zeroshot(cts_zeroshot_result *r, const cts_zeroshot *z, const cts_embeddings *x);
 /* {protocol, n, auroc_macro, findings: [{name, auroc, positives}]}; undefined values are null. */

@@ -35,7 +35,8 @@ int cts_auroc(const float *scores, const uint8_t *labels, size_t n, double *auro
         pos += labels[i] != 0;
     }
     qsort(s, n, sizeof *s, by_score);
-    for (size_t i = 0, j; i < n; i = j) { /* a run of equal scores: each positive beats the negatives below and half of those in the run */
+    for (size_t i = 0, j; i < n;
+         i = j) { /* a run of equal scores: each positive beats the negatives below and half of those in the run */
         double p = 0.0, q = 0.0;
 
         for (j = i; j < n && s[j].score == s[i].score; j++)
@@ -94,7 +95,8 @@ static int rank_part(void *ctx, int ith, int nth)
     return CTS_OK;
 }
 
-/* A NaN is neither above nor equal to anything, so its row would have rank 0: a model that has diverged would look perfect. */
+/* A NaN is neither above nor equal to anything, so its row would have rank 0: a model that has diverged would look
+ * perfect. */
 static int check_finite(const float *v, size_t n, size_t d, const char *what)
 {
     for (size_t i = 0; i < n * d; i++)

@@ -11,7 +11,8 @@
 
 int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_recipe *recipe)
 {
-    cts_train_data t = {.record = malloc((d->n + 1) * sizeof *t.record), .text = calloc(d->n + 1, sizeof *t.text), .recipe = *recipe};
+    cts_train_data t = {
+        .record = malloc((d->n + 1) * sizeof *t.record), .text = calloc(d->n + 1, sizeof *t.text), .recipe = *recipe};
     cts_str s = {0};
     int rc = t.record && t.text ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
 
@@ -29,8 +30,10 @@ int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_rec
         }
     }
     if (!rc && !t.n)
-        rc = cts_fail(CTS_E_INPUT, "training data: got %zu records, %zu of them without a volume file and %zu without a report; allowed: at least one with both", d->n,
-                      t.without_volume, t.without_report);
+        rc = cts_fail(CTS_E_INPUT,
+                      "training data: got %zu records, %zu of them without a volume file and %zu without a report; "
+                      "allowed: at least one with both",
+                      d->n, t.without_volume, t.without_report);
     cts_str_free(&s);
     if (rc) {
         cts_train_data_free(&t);

@@ -17,7 +17,8 @@ typedef struct {
     bool has_tokens;
 } cts_train_data;
 
-/* Choose the usable records; CTS_E_INPUT when there is none. The data set must outlive it. End with cts_train_data_free(). */
+/* Choose the usable records; CTS_E_INPUT when there is none. The data set must outlive it. End with
+ * cts_train_data_free(). */
 int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_recipe *recipe);
 void cts_train_data_free(cts_train_data *t); /* zeroed is fine */
 int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_draw_kind kind, uint64_t seed);

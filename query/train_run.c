@@ -43,20 +43,21 @@ cts_train_setup cts_train_defaults(void)
                          .text_init = 0.05,
                          .draw = CTS_DRAW_SENTENCES};
 
-    s.loop = (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,
-                                     .adamw = {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1, .clip = 1.0},
-                                     .schedule = {.kind = CTS_SCHEDULE_COSINE, .lr = 1e-3, .min_lr = 1e-5, .warmup = 50},
-                                     .batch = 16,
-                                     .accumulate = 1,
-                                     .max_tokens = 256,
-                                     .shuffle = true,
-                                     .loader_threads = 2,
-                                     .cache_bytes = (size_t)2 << 30,
-                                     .keep = 2};
+    s.loop =
+        (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,
+                                .adamw = {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1, .clip = 1.0},
+                                .schedule = {.kind = CTS_SCHEDULE_COSINE, .lr = 1e-3, .min_lr = 1e-5, .warmup = 50},
+                                .batch = 16,
+                                .accumulate = 1,
+                                .max_tokens = 256,
+                                .shuffle = true,
+                                .loader_threads = 2,
+                                .cache_bytes = (size_t)2 << 30,
+                                .keep = 2};
     return s;
 }
 
-/* ---- parts of the run --------------------------------------------------------------------------------------------------------- */
+/* ---- parts of the run -------------------------------------------------------------------------------------------- */
 
 static int open_recipe(job *j)
 {
@@ -68,7 +69,9 @@ static int open_recipe(job *j)
         return CTS_OK;
     if (!j->init->preprocess) {
         if (!j->s->recipe_given)
-            return cts_fail(CTS_E_USAGE, "%s has no preprocess.json: name the recipe of its volumes with --recipe or --size", j->init->dir);
+            return cts_fail(CTS_E_USAGE,
+                            "%s has no preprocess.json: name the recipe of its volumes with --recipe or --size",
+                            j->init->dir);
         return CTS_OK;
     }
     char *path = cts_path_join(j->init->dir, "preprocess.json");
@@ -79,11 +82,14 @@ static int open_recipe(job *j)
         return rc;
     if ((rc = cts_recipe_digest(&j->recipe, model)) || (rc = cts_recipe_digest(&j->s->recipe, given)))
         return rc;
-    return strcmp(model, given) ? cts_fail(CTS_E_MISMATCH, "--recipe: got %s, the model in %s was made with %s (another digest)", j->s->recipe.name, j->init->dir, j->recipe.name)
-                                : CTS_OK;
+    return strcmp(model, given)
+               ? cts_fail(CTS_E_MISMATCH, "--recipe: got %s, the model in %s was made with %s (another digest)",
+                          j->s->recipe.name, j->init->dir, j->recipe.name)
+               : CTS_OK;
 }
 
-/* The tokenizer: the given file, the initial model's, the one of the run being resumed, or a new one learned from the reports. */
+/* The tokenizer: the given file, the initial model's, the one of the run being resumed, or a new one learned from
+ * the reports. */
 static int open_tokenizer(job *j)
 {
     bool wordpiece = !strcmp(j->s->tokenizer_kind, "wordpiece");
@@ -132,14 +138,19 @@ static int new_model(job *j)
     const cts_recipe *r = &j->recipe;
     int rc;
 
-    if ((rc = encoder_json(&image, j->s->image, json_pack("{s:[I,I,I]}", "volume", (json_int_t)r->size_zxy[0], (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2]))) ||
+    if ((rc = encoder_json(&image, j->s->image,
+                           json_pack("{s:[I,I,I]}", "volume", (json_int_t)r->size_zxy[0], (json_int_t)r->size_zxy[1],
+                                     (json_int_t)r->size_zxy[2]))) ||
         (rc = encoder_json(&text, j->s->text,
-                           json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size", (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
-                                     (json_int_t)j->s->loop.max_tokens, "hidden_dropout_prob", j->s->dropout, "attention_probs_dropout_prob", j->s->dropout, "pooling", j->s->pooling, "initializer_range",
-                                     j->s->text_init))))
+                           json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size",
+                                     (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
+                                     (json_int_t)j->s->loop.max_tokens, "hidden_dropout_prob", j->s->dropout,
+                                     "attention_probs_dropout_prob", j->s->dropout, "pooling", j->s->pooling,
+                                     "initializer_range", j->s->text_init))))
         goto out;
-    all = json_pack("{s:s, s:i, s:O, s:O, s:I, s:{s:s, s:f}}", "format", "ctsearch-clip", "version", 1, "image", image, "text", text, "latent_dim",
-                    (json_int_t)j->s->latent, "temperature", "kind", j->s->learned_temperature ? "learned" : "constant", "value", j->s->temperature);
+    all = json_pack("{s:s, s:i, s:O, s:O, s:I, s:{s:s, s:f}}", "format", "ctsearch-clip", "version", 1, "image", image,
+                    "text", text, "latent_dim", (json_int_t)j->s->latent, "temperature", "kind",
+                    j->s->learned_temperature ? "learned" : "constant", "value", j->s->temperature);
     if (!all) {
         rc = cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
         goto out;
@@ -174,7 +185,7 @@ static int save_model(job *j)
     return rc;
 }
 
-/* ---- hooks of the loop -------------------------------------------------------------------------------------------------------- */
+/* ---- hooks of the loop ------------------------------------------------------------------------------------------- */
 
 static void on_step(void *ctx, const cts_step_report *r)
 {
@@ -192,10 +203,14 @@ static void on_plan(void *ctx, const cts_plan_info *image, const cts_plan_info *
     job *j = ctx;
     const cts_clip_train_config *c = &j->s->loop;
 
-    cts_log(CTS_LOG_INFO, "%zu pairs, %lld a step as %lld x %lld: each anchor has %lld negatives", j->data.n, (long long)(c->batch * c->accumulate),
-            (long long)c->accumulate, (long long)c->batch, (long long)c->batch - 1);
-    cts_log(CTS_LOG_INFO, "memory: image tower %.0f MB (%d nodes, %d in place), text tower %.0f MB, peak with parameters, gradients and moments %.0f MB",
-            (double)image->arena_bytes / 1e6, image->n_nodes, image->n_inplace, (double)text->arena_bytes / 1e6, (double)peak / 1e6);
+    cts_log(CTS_LOG_INFO, "%zu pairs, %lld a step as %lld x %lld: each anchor has %lld negatives", j->data.n,
+            (long long)(c->batch * c->accumulate), (long long)c->accumulate, (long long)c->batch,
+            (long long)c->batch - 1);
+    cts_log(CTS_LOG_INFO,
+            "memory: image tower %.0f MB (%d nodes, %d in place), text tower %.0f MB, peak with parameters, gradients "
+            "and moments %.0f MB",
+            (double)image->arena_bytes / 1e6, image->n_nodes, image->n_inplace, (double)text->arena_bytes / 1e6,
+            (double)peak / 1e6);
 }
 
 static double validation_loss(job *j, const cts_embeddings *x)
@@ -207,7 +222,8 @@ static double validation_loss(job *j, const cts_embeddings *x)
     if (b < 2 || cts_clip_loss_create(&loss, j->clip, j->s->loop.loss, b, j->rt->backend, NULL))
         return NAN;
     for (size_t at = 0; at + (size_t)b <= x->n; at += (size_t)b, n++)
-        if (!cts_clip_loss_run(loss, b, x->image + at * (size_t)x->dim, x->text + at * (size_t)x->dim, 1.0, &one, NULL, NULL))
+        if (!cts_clip_loss_run(loss, b, x->image + at * (size_t)x->dim, x->text + at * (size_t)x->dim, 1.0, &one, NULL,
+                               NULL))
             sum += one;
     cts_clip_loss_destroy(loss);
     return n ? sum / (double)n : NAN;
@@ -224,14 +240,17 @@ static int on_validate(void *ctx, int64_t step, json_t *into)
     if ((rc = save_model(j)) || !j->valid)
         return rc;
     if ((rc = cts_engine_params_changed(j->engine)) || (rc = cts_zeroshot_init(&z, j->engine)) ||
-        (rc = cts_embeddings_compute(&x, j->engine, j->valid, true, j->s->loop.loader_threads, "validation", &skipped)) ||
-        (rc = cts_evaluate_zeroshot(&j->sum->zeroshot, &z, &x)) || (rc = cts_evaluate_recall(&j->sum->recall, &x, j->rt->pool)))
+        (rc = cts_embeddings_compute(&x, j->engine, j->valid, true, j->s->loop.loader_threads, "validation",
+                                     &skipped)) ||
+        (rc = cts_evaluate_zeroshot(&j->sum->zeroshot, &z, &x)) ||
+        (rc = cts_evaluate_recall(&j->sum->recall, &x, j->rt->pool)))
         goto out;
     j->sum->validated = true;
     j->sum->valid_loss = validation_loss(j, &x);
     json_object_set_new(into, "val_n", json_integer((json_int_t)x.n));
     json_object_set_new(into, "val_loss", isnan(j->sum->valid_loss) ? json_null() : json_real(j->sum->valid_loss));
-    json_object_set_new(into, "val_auroc_macro", isnan(j->sum->zeroshot.macro) ? json_null() : json_real(j->sum->zeroshot.macro));
+    json_object_set_new(into, "val_auroc_macro",
+                        isnan(j->sum->zeroshot.macro) ? json_null() : json_real(j->sum->zeroshot.macro));
     for (int k = 0; k < 3; k++) {
         char key[32];
 
@@ -240,29 +259,33 @@ static int on_validate(void *ctx, int64_t step, json_t *into)
         snprintf(key, sizeof key, "val_i2t_r@%lld", (long long)cts_recall_k[k]);
         json_object_set_new(into, key, json_real(j->sum->recall.i2t[k]));
     }
-    cts_log(CTS_LOG_INFO, "step %lld: validation loss %.3f, zero-shot AUROC %.3f, R@10 text to image %.3f (chance %.3f)", (long long)step, j->sum->valid_loss,
-            j->sum->zeroshot.macro, j->sum->recall.t2i[2], j->sum->recall.chance[2]);
+    cts_log(
+        CTS_LOG_INFO, "step %lld: validation loss %.3f, zero-shot AUROC %.3f, R@10 text to image %.3f (chance %.3f)",
+        (long long)step, j->sum->valid_loss, j->sum->zeroshot.macro, j->sum->recall.t2i[2], j->sum->recall.chance[2]);
 out:
     cts_zeroshot_clear(&z);
     cts_embeddings_free(&x);
     return rc;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static int open_all(job *j)
 {
     int rc;
 
-    if ((j->s->init && (rc = cts_model_dir_load(&j->init, j->s->init))) || (rc = open_recipe(j)) || (rc = cts_dataset_load(&j->train, &j->s->train)) ||
-        (j->s->valid.volumes && (rc = cts_dataset_load(&j->valid, &j->s->valid))) || (rc = cts_train_data_make(&j->data, j->train, &j->recipe)) ||
-        (rc = open_tokenizer(j)) || (rc = cts_train_data_tokenise(&j->data, j->tokenizer, j->s->draw, j->common->seed)))
+    if ((j->s->init && (rc = cts_model_dir_load(&j->init, j->s->init))) || (rc = open_recipe(j)) ||
+        (rc = cts_dataset_load(&j->train, &j->s->train)) ||
+        (j->s->valid.volumes && (rc = cts_dataset_load(&j->valid, &j->s->valid))) ||
+        (rc = cts_train_data_make(&j->data, j->train, &j->recipe)) || (rc = open_tokenizer(j)) ||
+        (rc = cts_train_data_tokenise(&j->data, j->tokenizer, j->s->draw, j->common->seed)))
         return rc;
     j->sum->pairs = j->data.n;
     j->sum->without_volume = j->data.without_volume;
     j->sum->without_report = j->data.without_report;
     if (j->data.without_volume || j->data.without_report)
-        cts_log(CTS_LOG_WARN, "left out: %zu records without a volume file, %zu without a report", j->data.without_volume, j->data.without_report);
+        cts_log(CTS_LOG_WARN, "left out: %zu records without a volume file, %zu without a report",
+                j->data.without_volume, j->data.without_report);
     if (j->init) {
         j->clip = j->init->clip;
     } else if ((rc = new_model(j))) {

@@ -1,6 +1,8 @@
-/* A whole contrastive training run: data, tokenizer, model, loop, validation, model folder. `train clip` fills the setup from its options, the demo from its own.
+/* A whole contrastive training run: data, tokenizer, model, loop, validation, model folder. `train clip` fills the
+ * setup from its options, the demo from its own.
  *
- * Run folder: model/ (the model folder, written when training ends and at every checkpoint), checkpoints/, log.jsonl, tokenizer file while training.
+ * Run folder: model/ (the model folder, written when training ends and at every checkpoint), checkpoints/, log.jsonl,
+ * tokenizer file while training.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_TRAIN_RUN_H
 #define CTS_QUERY_TRAIN_RUN_H
@@ -22,19 +24,20 @@ typedef struct {
     int32_t vocab;                  /* of a learned one */
     int64_t latent;
     bool learned_temperature;
-    double temperature;             /* log of the scale; initial value when learned */
-    double dropout;                 /* of a new text encoder */
-    const char *pooling;            /* of a new text encoder: "cls" or "mean" */
-    double text_init;               /* standard deviation of its initial weights */
+    double temperature;  /* log of the scale; initial value when learned */
+    double dropout;      /* of a new text encoder */
+    const char *pooling; /* of a new text encoder: "cls" or "mean" */
+    double text_init;    /* standard deviation of its initial weights */
     cts_recipe recipe;
-    bool recipe_given;              /* with init: refuse another recipe than the model's */
+    bool recipe_given; /* with init: refuse another recipe than the model's */
     cts_draw_kind draw;
-    cts_clip_train_config loop;     /* dir, data_digest, seed are filled in by the run */
-    int64_t epochs;                 /* > 0: steps = epochs * pairs / (batch * accumulate) */
+    cts_clip_train_config loop; /* dir, data_digest, seed are filled in by the run */
+    int64_t epochs;             /* > 0: steps = epochs * pairs / (batch * accumulate) */
     bool quiet;
 } cts_train_setup;
 
-/* The recipe that `--preset ctsearch` stands for (docs/TRAINING.md): sentences of the report, learned temperature, AdamW with warm-up and cosine. */
+/* The recipe that `--preset ctsearch` stands for (docs/TRAINING.md): sentences of the report, learned temperature,
+ * AdamW with warm-up and cosine. */
 cts_train_setup cts_train_defaults(void);
 
 typedef struct {

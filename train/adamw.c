@@ -34,7 +34,8 @@ int cts_adamw_create(cts_adamw **out, const cts_params *p, const cts_adamw_confi
     return CTS_OK;
 nomem:
     cts_adamw_destroy(a);
-    return cts_fail(CTS_E_NOMEM, "out of memory for the optimiser's moments (2 x %lld values)", (long long)cts_params_count(p));
+    return cts_fail(CTS_E_NOMEM, "out of memory for the optimiser's moments (2 x %lld values)",
+                    (long long)cts_params_count(p));
 }
 
 void cts_adamw_destroy(cts_adamw *a)
@@ -98,7 +99,8 @@ static int step_part(void *ctx, int ith, int nth)
     return CTS_OK;
 }
 
-int cts_adamw_step(cts_adamw *a, cts_params *p, const cts_grads *g, double lr, double grad_scale, cts_pool *pool, double *norm)
+int cts_adamw_step(cts_adamw *a, cts_params *p, const cts_grads *g, double lr, double grad_scale, cts_pool *pool,
+                   double *norm)
 {
     const cts_adamw_config *c = &a->config;
     double sum = 0.0, total, scale = grad_scale;
@@ -109,12 +111,23 @@ int cts_adamw_step(cts_adamw *a, cts_params *p, const cts_grads *g, double lr, d
             sum += squared_norm(g->data[i], g->count[i]);
     total = sqrt(sum) * grad_scale;
     if (!isfinite(total))
-        return cts_fail(CTS_E_INPUT, "training step %lld: the gradient norm is %g, not a number; the step was not applied (lower --lr?)", (long long)a->t + 1, total);
+        return cts_fail(
+            CTS_E_INPUT,
+            "training step %lld: the gradient norm is %g, not a number; the step was not applied (lower --lr?)",
+            (long long)a->t + 1, total);
     if (c->clip > 0.0 && c->clip / (total + 1e-6) < 1.0)
         scale *= c->clip / (total + 1e-6);
     a->t++;
-    s = (step_task){a, p, g, (float)scale, (float)lr, (float)c->beta1, (float)c->beta2, (float)c->eps,
-                    (float)(1.0 - pow(c->beta1, (double)a->t)), (float)sqrt(1.0 - pow(c->beta2, (double)a->t))};
+    s = (step_task){a,
+                    p,
+                    g,
+                    (float)scale,
+                    (float)lr,
+                    (float)c->beta1,
+                    (float)c->beta2,
+                    (float)c->eps,
+                    (float)(1.0 - pow(c->beta1, (double)a->t)),
+                    (float)sqrt(1.0 - pow(c->beta2, (double)a->t))};
     *norm = total;
     return cts_parallel_for(pool, step_part, &s);
 }

@@ -66,7 +66,10 @@ static int make_towers(run *r, cts_backend *backend)
 
     for (int side = 0; side < CTS_SIDE_COUNT; side++) {
         cts_tower_spec spec = cts_clip_tower_spec(r->m, (cts_side)side);
-        cts_tower_options o = {.train = true, .recompute = r->c.recompute, .max_batch = r->c.batch, .max_tokens = r->c.batch * r->c.max_tokens};
+        cts_tower_options o = {.train = true,
+                               .recompute = r->c.recompute,
+                               .max_batch = r->c.batch,
+                               .max_tokens = r->c.batch * r->c.max_tokens};
 
         if (side == CTS_SIDE_IMAGE)
             memcpy(o.volume, r->pairs->volume, sizeof o.volume);
@@ -99,7 +102,8 @@ nomem:
 
 static void report_plan(run *r)
 {
-    cts_plan_info image = cts_tower_plan_info(r->tower[CTS_SIDE_IMAGE]), text = cts_tower_plan_info(r->tower[CTS_SIDE_TEXT]);
+    cts_plan_info image = cts_tower_plan_info(r->tower[CTS_SIDE_IMAGE]),
+                  text = cts_tower_plan_info(r->tower[CTS_SIDE_TEXT]);
     size_t peak = image.arena_bytes + image.scratch_bytes + text.arena_bytes + text.scratch_bytes +
                   4 * sizeof(float) * (size_t)cts_params_count(r->m->params); /* values, gradients, two moments */
 
@@ -150,7 +154,8 @@ static void gather(run *r)
         }
         draw = cts_order_epoch(&r->draw_order, item.seq);
         memcpy(r->volumes + (size_t)at * voxels, item.floats, voxels * sizeof(float));
-        r->offsets[at + 1] = r->offsets[at] + r->pairs->text(r->pairs->ctx, item.record, draw, r->ids + r->offsets[at], (int32_t)r->c.max_tokens);
+        r->offsets[at + 1] = r->offsets[at] + r->pairs->text(r->pairs->ctx, item.record, draw, r->ids + r->offsets[at],
+                                                             (int32_t)r->c.max_tokens);
         r->keys[at] = r->pairs->text_key(r->pairs->ctx, item.record);
         r->batch_n++;
     }
@@ -174,14 +179,18 @@ static int micro_batch(run *r, int64_t index, cts_step_report *rep)
 
     gather(r);
     if (r->batch_n < 2)
-        return cts_fail(CTS_E_INPUT, "step %lld: %lld of %lld volumes of the batch could be loaded, a contrastive batch needs at least 2", (long long)r->step + 1,
-                        (long long)r->batch_n, (long long)r->c.batch);
+        return cts_fail(
+            CTS_E_INPUT,
+            "step %lld: %lld of %lld volumes of the batch could be loaded, a contrastive batch needs at least 2",
+            (long long)r->step + 1, (long long)r->batch_n, (long long)r->c.batch);
     text = (cts_token_batch){r->batch_n, r->ids, r->offsets};
     for (int s = 0; s < CTS_SIDE_COUNT; s++)
         cts_tower_set_step(r->tower[s], r->c.seed, (uint64_t)(r->step * r->c.accumulate + index));
-    if ((rc = cts_tower_volumes(r->tower[CTS_SIDE_IMAGE], r->batch_n, r->volumes, CTS_RUN_UPDATE_STATE, r->emb[CTS_SIDE_IMAGE])) ||
+    if ((rc = cts_tower_volumes(r->tower[CTS_SIDE_IMAGE], r->batch_n, r->volumes, CTS_RUN_UPDATE_STATE,
+                                r->emb[CTS_SIDE_IMAGE])) ||
         (rc = cts_tower_tokens(r->tower[CTS_SIDE_TEXT], &text, CTS_RUN_UPDATE_STATE, r->emb[CTS_SIDE_TEXT])) ||
-        (rc = cts_clip_loss_run(r->loss, r->batch_n, r->emb[CTS_SIDE_IMAGE], r->emb[CTS_SIDE_TEXT], 1.0, &loss, r->d_emb[CTS_SIDE_IMAGE], r->d_emb[CTS_SIDE_TEXT])) ||
+        (rc = cts_clip_loss_run(r->loss, r->batch_n, r->emb[CTS_SIDE_IMAGE], r->emb[CTS_SIDE_TEXT], 1.0, &loss,
+                                r->d_emb[CTS_SIDE_IMAGE], r->d_emb[CTS_SIDE_TEXT])) ||
         (rc = cts_tower_backward(r->tower[CTS_SIDE_IMAGE], r->d_emb[CTS_SIDE_IMAGE])) ||
         (rc = cts_tower_backward(r->tower[CTS_SIDE_TEXT], r->d_emb[CTS_SIDE_TEXT])))
         return rc;
@@ -212,14 +221,19 @@ static int one_step(run *r, cts_step_report *rep)
     double t0 = cts_now();
     int rc = CTS_OK;
 
-    *rep = (cts_step_report){.step = r->step + 1, .steps = r->c.schedule.steps, .lr = cts_schedule_lr(&r->c.schedule, r->step), .scale = current_scale(r)};
+    *rep = (cts_step_report){.step = r->step + 1,
+                             .steps = r->c.schedule.steps,
+                             .lr = cts_schedule_lr(&r->c.schedule, r->step),
+                             .scale = current_scale(r)};
     cts_grads_zero(r->grads);
     for (int64_t i = 0; !rc && i < r->c.accumulate; i++)
         rc = micro_batch(r, i, rep);
     if (!rc && !isfinite(rep->loss))
-        rc = cts_fail(CTS_E_INPUT, "step %lld: the loss is %g, not a number; the step was not applied (lower --lr?)", (long long)rep->step, rep->loss);
+        rc = cts_fail(CTS_E_INPUT, "step %lld: the loss is %g, not a number; the step was not applied (lower --lr?)",
+                      (long long)rep->step, rep->loss);
     if (!rc)
-        rc = cts_adamw_step(r->adamw, r->m->params, r->grads, rep->lr, 1.0 / (double)r->c.accumulate, r->pool, &rep->grad_norm);
+        rc = cts_adamw_step(r->adamw, r->m->params, r->grads, rep->lr, 1.0 / (double)r->c.accumulate, r->pool,
+                            &rep->grad_norm);
     if (!rc)
         rc = params_changed(r);
     rep->seconds = cts_now() - t0;
@@ -228,8 +242,9 @@ static int one_step(run *r, cts_step_report *rep)
 
 static int log_step(run *r, const cts_step_report *rep)
 {
-    json_t *line = json_pack("{s:I, s:f, s:f, s:f, s:I, s:f, s:f}", "step", (json_int_t)rep->step, "loss", rep->loss, "lr", rep->lr, "grad_norm", rep->grad_norm,
-                             "negatives", (json_int_t)rep->negatives, "seconds", rep->seconds, "scale", rep->scale);
+    json_t *line = json_pack("{s:I, s:f, s:f, s:f, s:I, s:f, s:f}", "step", (json_int_t)rep->step, "loss", rep->loss,
+                             "lr", rep->lr, "grad_norm", rep->grad_norm, "negatives", (json_int_t)rep->negatives,
+                             "seconds", rep->seconds, "scale", rep->scale);
     int rc;
 
     if (line && rep->equal_texts)
@@ -260,16 +275,19 @@ static int save(run *r)
     return r->c.dir ? cts_train_state_save(&r->c, r->m, r->adamw, r->step, r->pairs) : CTS_OK;
 }
 
-/* After the timed steps: fewer steps when the budget would be exceeded. Only a fresh run is changed; a resumed one keeps its plan. */
+/* After the timed steps: fewer steps when the budget would be exceeded. Only a fresh run is changed; a resumed one
+ * keeps its plan. */
 static void apply_budget(run *r, double started, double after_warm, int64_t warm)
 {
-    double a_step = (cts_now() - after_warm) / (double)(r->step - warm), left = r->c.time_budget - (cts_now() - started);
+    double a_step = (cts_now() - after_warm) / (double)(r->step - warm),
+           left = r->c.time_budget - (cts_now() - started);
     int64_t fit = r->step + (int64_t)(left / a_step);
 
     if (fit >= r->c.schedule.steps)
         return;
     r->c.schedule.steps = fit > r->step ? fit : r->step + 1;
-    cts_log(CTS_LOG_INFO, "%.0f s at %.3f s a step hold %lld steps: training that many", r->c.time_budget, a_step, (long long)r->c.schedule.steps);
+    cts_log(CTS_LOG_INFO, "%.0f s at %.3f s a step hold %lld steps: training that many", r->c.time_budget, a_step,
+            (long long)r->c.schedule.steps);
 }
 
 static bool due(int64_t every, int64_t step)
@@ -289,8 +307,8 @@ static int loop(run *r)
         if (cts_interrupted()) {
             if (r->step > saved && (rc = save(r)))
                 return rc;
-            return cts_fail(CTS_E_INTERRUPTED, "interrupted after step %lld of %lld; %s", (long long)r->step, (long long)r->c.schedule.steps,
-                            r->c.dir ? "go on with --resume" : "nothing was kept");
+            return cts_fail(CTS_E_INTERRUPTED, "interrupted after step %lld of %lld; %s", (long long)r->step,
+                            (long long)r->c.schedule.steps, r->c.dir ? "go on with --resume" : "nothing was kept");
         }
         if ((rc = one_step(r, &rep)))
             return rc;
@@ -322,7 +340,8 @@ static int prepare(run *r, cts_backend *backend)
     int rc;
 
     if ((rc = cts_order_init(&r->order, r->pairs->n, r->c.batch, r->c.shuffle, r->c.seed)) ||
-        (rc = cts_order_init(&r->draw_order, r->pairs->n, r->c.batch, r->c.shuffle, r->c.seed)) || (rc = cts_grads_create(&r->grads, r->m->params)) ||
+        (rc = cts_order_init(&r->draw_order, r->pairs->n, r->c.batch, r->c.shuffle, r->c.seed)) ||
+        (rc = cts_grads_create(&r->grads, r->m->params)) ||
         (rc = cts_adamw_create(&r->adamw, r->m->params, &r->c.adamw)))
         return rc;
     if (r->c.dir && (rc = cts_mkdir_p(r->c.dir)))
@@ -361,8 +380,8 @@ static void finish(run *r)
         fclose(r->log);
 }
 
-int cts_clip_train(cts_clip *m, const cts_pairs *pairs, const cts_clip_train_config *config, const cts_train_hooks *hooks, cts_backend *backend,
-                   cts_train_result *result)
+int cts_clip_train(cts_clip *m, const cts_pairs *pairs, const cts_clip_train_config *config,
+                   const cts_train_hooks *hooks, cts_backend *backend, cts_train_result *result)
 {
     run r = {.m = m, .pairs = pairs, .c = *config, .hooks = hooks, .result = result, .pool = backend->pool};
     double t0 = cts_now();

@@ -9,7 +9,9 @@
 int cts_order_init(cts_order *o, int64_t n, int64_t batch, bool shuffle, uint64_t seed)
 {
     if (n < batch)
-        return cts_fail(CTS_E_INPUT, "training set: got %lld pairs, allowed: at least one batch of %lld (lower --batch)", (long long)n, (long long)batch);
+        return cts_fail(CTS_E_INPUT,
+                        "training set: got %lld pairs, allowed: at least one batch of %lld (lower --batch)",
+                        (long long)n, (long long)batch);
     *o = (cts_order){.n = n, .used = n / batch * batch, .seed = seed, .shuffle = shuffle};
     if (!(o->perm = malloc((size_t)n * sizeof *o->perm)))
         return cts_fail(CTS_E_NOMEM, "out of memory for an order of %lld pairs", (long long)n);

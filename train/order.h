@@ -1,4 +1,5 @@
-/* The order in which records are drawn: a permutation an epoch, a pure function of (seed, epoch). The last, incomplete batch of an epoch is left out.
+/* The order in which records are drawn: a permutation an epoch, a pure function of (seed, epoch). The last,
+ * incomplete batch of an epoch is left out.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_TRAIN_ORDER_H
 #define CTS_TRAIN_ORDER_H

@@ -12,8 +12,8 @@
 
 #define MAX_SENTENCES 256
 
-/* Bytes of the sentence at text: up to and with a full stop, question or exclamation mark that is followed by a blank or the end, or a line end. "3.5 mm" does
- * not end a sentence. */
+/* Bytes of the sentence at text: up to and with a full stop, question or exclamation mark that is followed by a
+ * blank or the end, or a line end. "3.5 mm" does not end a sentence. */
 static size_t sentence_bytes(const char *text)
 {
     size_t n = 0;
@@ -66,12 +66,14 @@ static int tokenise(cts_report_ids *r, const cts_tokenizer *t, const char *text)
     return rc;
 }
 
-int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *texts, size_t n, cts_draw_kind kind, uint64_t seed)
+int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *texts, size_t n,
+                           cts_draw_kind kind, uint64_t seed)
 {
     cts_report_tokens r = {.report = calloc(n + 1, sizeof *r.report), .n = n, .seed = seed, .kind = kind};
     int32_t ends[2];
     size_t n_ends = 0;
-    int rc = r.report ? cts_tokenizer_encode_sequence(t, "", 0, 2, ends, &n_ends) : cts_fail(CTS_E_NOMEM, "out of memory for token ids");
+    int rc = r.report ? cts_tokenizer_encode_sequence(t, "", 0, 2, ends, &n_ends)
+                      : cts_fail(CTS_E_NOMEM, "out of memory for token ids");
 
     CTS_ASSERT(rc || n_ends == 2, "an empty sequence is its two end tokens");
     for (size_t i = 0; !rc && i < n; i++)

@@ -8,8 +8,8 @@ typedef enum { CTS_SCHEDULE_CONSTANT, CTS_SCHEDULE_COSINE } cts_schedule_kind;
 
 typedef struct {
     cts_schedule_kind kind;
-    double lr, min_lr;      /* peak; floor of the cosine */
-    int64_t warmup, steps;  /* linear from lr / warmup up to lr over `warmup` steps; cosine ends at `steps` */
+    double lr, min_lr;     /* peak; floor of the cosine */
+    int64_t warmup, steps; /* linear from lr / warmup up to lr over `warmup` steps; cosine ends at `steps` */
 } cts_schedule;
 
 /* Rate of step 0, 1, 2, ... */

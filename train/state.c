@@ -38,13 +38,15 @@ static void free_arrays(cts_checkpoint_array *arr, int n)
 
 static json_t *describe(const cts_clip_train_config *c, const cts_adamw *a, int64_t step, const cts_pairs *pairs)
 {
-    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:f}", "step", (json_int_t)step, "steps", (json_int_t)c->schedule.steps,
-                     "adamw_t", (json_int_t)a->t, "seed", "", "batch", (json_int_t)c->batch, "accumulate",
-                     (json_int_t)c->accumulate, "pairs", (json_int_t)pairs->n, "data", c->data_digest ? c->data_digest : "", "loss",
-                     cts_loss_kind_name(c->loss), "lr", c->schedule.lr);
+    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:f}", "step", (json_int_t)step, "steps",
+                     (json_int_t)c->schedule.steps, "adamw_t", (json_int_t)a->t, "seed", "", "batch",
+                     (json_int_t)c->batch, "accumulate", (json_int_t)c->accumulate, "pairs", (json_int_t)pairs->n,
+                     "data", c->data_digest ? c->data_digest : "", "loss", cts_loss_kind_name(c->loss), "lr",
+                     c->schedule.lr);
 }
 
-int cts_train_state_save(const cts_clip_train_config *c, const cts_clip *m, const cts_adamw *a, int64_t step, const cts_pairs *pairs)
+int cts_train_state_save(const cts_clip_train_config *c, const cts_clip *m, const cts_adamw *a, int64_t step,
+                         const cts_pairs *pairs)
 {
     char *dir = cts_path_join(c->dir, "checkpoints"), seed[32];
     cts_checkpoint_array *arr = NULL;
@@ -66,7 +68,10 @@ int cts_train_state_save(const cts_clip_train_config *c, const cts_clip *m, cons
 
 static int refuse(const char *path, const char *field, const char *got, const char *wanted)
 {
-    return cts_fail(CTS_E_MISMATCH, "%s: %s of the run is %s, the checkpoint was made with %s; resume with the same options or start a new run", path, field, wanted, got);
+    return cts_fail(
+        CTS_E_MISMATCH,
+        "%s: %s of the run is %s, the checkpoint was made with %s; resume with the same options or start a new run",
+        path, field, wanted, got);
 }
 
 static int check_number(const json_t *info, const char *key, int64_t wanted, const char *path)
@@ -96,7 +101,8 @@ static int check_run(const cts_clip_train_config *c, const json_t *info, const c
     int rc;
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
-    if ((rc = check_number(info, "batch", c->batch, path)) || (rc = check_number(info, "accumulate", c->accumulate, path)) ||
+    if ((rc = check_number(info, "batch", c->batch, path)) ||
+        (rc = check_number(info, "accumulate", c->accumulate, path)) ||
         (rc = check_number(info, "pairs", pairs->n, path)) || (rc = check_text(info, "seed", seed, path)) ||
         (rc = check_text(info, "loss", cts_loss_kind_name(c->loss), path)) ||
         (rc = check_text(info, "data", c->data_digest ? c->data_digest : "", path)))
@@ -112,12 +118,14 @@ static int read_moments(const cts_checkpoint *k, const cts_params *p, cts_adamw 
     if (!(arr = moment_arrays(p, a, &n)))
         return cts_fail(CTS_E_NOMEM, "out of memory for a checkpoint");
     for (int i = 0; !rc && i < n; i++)
-        rc = cts_checkpoint_read(k, arr[i].name, (float *)arr[i].data, arr[i].count); /* our own arrays, const only in the struct */
+        rc = cts_checkpoint_read(k, arr[i].name, (float *)arr[i].data,
+                                 arr[i].count); /* our own arrays, const only in the struct */
     free_arrays(arr, n);
     return rc;
 }
 
-int cts_train_state_load(const cts_clip_train_config *c, cts_clip *m, cts_adamw *a, const cts_pairs *pairs, int64_t *step, int64_t *steps)
+int cts_train_state_load(const cts_clip_train_config *c, cts_clip *m, cts_adamw *a, const cts_pairs *pairs,
+                         int64_t *step, int64_t *steps)
 {
     char *dir = cts_path_join(c->dir, "checkpoints"), *path = NULL;
     cts_checkpoint *k = NULL;
@@ -126,10 +134,11 @@ int cts_train_state_load(const cts_clip_train_config *c, cts_clip *m, cts_adamw 
 
     if (!dir)
         return cts_fail(CTS_E_NOMEM, "out of memory");
-    if ((rc = cts_checkpoint_latest(&path, dir)) || (rc = cts_checkpoint_open(&k, path)) || (rc = check_run(c, cts_checkpoint_info(k), pairs, path)) ||
+    if ((rc = cts_checkpoint_latest(&path, dir)) || (rc = cts_checkpoint_open(&k, path)) ||
+        (rc = check_run(c, cts_checkpoint_info(k), pairs, path)) ||
         (rc = cts_json_int(&t, cts_checkpoint_info(k), "adamw_t", true, 0, INT64_MAX, path)) ||
-        (rc = cts_json_int(&total, cts_checkpoint_info(k), "steps", true, 1, INT64_MAX, path)) || (rc = cts_checkpoint_params(k, m->params)) ||
-        (rc = read_moments(k, m->params, a)))
+        (rc = cts_json_int(&total, cts_checkpoint_info(k), "steps", true, 1, INT64_MAX, path)) ||
+        (rc = cts_checkpoint_params(k, m->params)) || (rc = read_moments(k, m->params, a)))
         goto out;
     a->t = t;
     *step = cts_checkpoint_step(k);
@@ -163,7 +172,8 @@ static int trim_log(const char *path, int64_t step)
             cts_str_append(&kept, "\n");
         }
     }
-    rc = kept.failed ? cts_fail(CTS_E_NOMEM, "out of memory for %s", path) : cts_file_write_atomic(path, cts_str_text(&kept), kept.n);
+    rc = kept.failed ? cts_fail(CTS_E_NOMEM, "out of memory for %s", path)
+                     : cts_file_write_atomic(path, cts_str_text(&kept), kept.n);
     cts_str_free(&kept);
     free(text);
     return rc;

@@ -8,11 +8,13 @@ cts_tensor *cts_op_segment_mean(cts_graph *g, cts_tensor *x, cts_tensor *offsets
     int64_t shape[2];
 
     need_f32("segment_mean", x);
-    CTS_ASSERT(x->ndim == 2 && offsets->ndim == 1 && offsets->dtype == CTS_I32 && first->ndim == 1 && first->shape[0] == offsets->shape[0] - 1,
+    CTS_ASSERT(x->ndim == 2 && offsets->ndim == 1 && offsets->dtype == CTS_I32 && first->ndim == 1 &&
+                   first->shape[0] == offsets->shape[0] - 1,
                "segment_mean: %s, %s, %s do not fit", x->name, offsets->name, first->name);
     shape[0] = first->shape[0];
     shape[1] = x->shape[1];
-    return cts_node_out(g, cts_graph_node(g, CTS_OP_SEGMENT_MEAN, 2, in, NULL, 0), "segment_mean", CTS_F32, 2, shape, first->sym);
+    return cts_node_out(g, cts_graph_node(g, CTS_OP_SEGMENT_MEAN, 2, in, NULL, 0), "segment_mean", CTS_F32, 2, shape,
+                        first->sym);
 }
 
 /* Rows [lo, hi) of sequence s; offsets are data, so they are checked. */
@@ -24,7 +26,8 @@ static int bounds(const cts_view *offsets, int64_t s, int64_t n_rows, int64_t *l
     *lo = o[s * step];
     *hi = o[(s + 1) * step];
     if (*lo < 0 || *hi < *lo || *hi > n_rows)
-        return cts_fail(CTS_E_INPUT, "segment_mean: sequence %lld is rows %lld to %lld of %lld", (long long)s, (long long)*lo, (long long)*hi, (long long)n_rows);
+        return cts_fail(CTS_E_INPUT, "segment_mean: sequence %lld is rows %lld to %lld of %lld", (long long)s,
+                        (long long)*lo, (long long)*hi, (long long)n_rows);
     return CTS_OK;
 }
 
@@ -66,17 +69,20 @@ static int segment_mean_grad_ref(const cts_call *c)
             return rc;
         for (int64_t r = lo; r < hi; r++)
             for (int64_t k = 0; k < C; k++)
-                row_at(dx, r)[k * chan_stride(dx)] = (float)((double)row_at(dy, s)[k * chan_stride(dy)] / (double)(hi - lo));
+                row_at(dx, r)[k * chan_stride(dx)] =
+                    (float)((double)row_at(dy, s)[k * chan_stride(dy)] / (double)(hi - lo));
     }
     return CTS_OK;
 }
 
-static void segment_mean_grad(cts_graph *g, const cts_node *n, cts_tensor *const *dout, const bool *need, cts_tensor **din)
+static void segment_mean_grad(cts_graph *g, const cts_node *n, cts_tensor *const *dout, const bool *need,
+                              cts_tensor **din)
 {
     cts_tensor *in[2] = {dout[0], n->in[1]};
 
     if (dout[0] && need[0])
-        din[0] = cts_node_out_like(g, cts_graph_node(g, CTS_OP_SEGMENT_MEAN_GRAD, 2, in, NULL, 0), "segment_mean.dx", n->in[0]);
+        din[0] = cts_node_out_like(g, cts_graph_node(g, CTS_OP_SEGMENT_MEAN_GRAD, 2, in, NULL, 0), "segment_mean.dx",
+                                   n->in[0]);
 }
 
 const struct cts_op_def cts_opdef_segment_mean = {"segment_mean", segment_mean_ref, segment_mean_grad, NULL, -1};

@@ -1,4 +1,5 @@
-/* The prefetching loader: strict order whatever the threads do, failures handed through, resume in the middle, cache, early end.
+/* The prefetching loader: strict order whatever the threads do, failures handed through, resume in the middle,
+ * cache, early end.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,7 +46,14 @@ static int load(void *ctx, int64_t record, float *out)
 
 static cts_loader *open_loader(source *s, int threads, int depth, size_t cache, uint64_t first)
 {
-    cts_loader_options o = {.n_items = s->n, .item_floats = ITEM, .threads = threads, .depth = depth, .cache_bytes = cache, .order = order, .load = load, .ctx = s};
+    cts_loader_options o = {.n_items = s->n,
+                            .item_floats = ITEM,
+                            .threads = threads,
+                            .depth = depth,
+                            .cache_bytes = cache,
+                            .order = order,
+                            .load = load,
+                            .ctx = s};
     cts_loader *l = NULL;
 
     assert_int_equal(cts_loader_create(&l, &o, first), CTS_OK);
@@ -126,8 +134,9 @@ static void test_cache_has_a_limit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_and_failures), cmocka_unit_test(test_starts_anywhere_and_may_end_early),
-                                       cmocka_unit_test(test_cache_loads_each_record_once), cmocka_unit_test(test_cache_has_a_limit)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_and_failures), cmocka_unit_test(test_starts_anywhere_and_may_end_early),
+        cmocka_unit_test(test_cache_loads_each_record_once), cmocka_unit_test(test_cache_has_a_limit)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

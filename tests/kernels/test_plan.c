@@ -1,4 +1,5 @@
-/* Graph, autodiff, plan and exec: liveness never overlaps live tensors, in-place and recompute change nothing, extents, states, a back end with memory of its own.
+/* Graph, autodiff, plan and exec: liveness never overlaps live tensors, in-place and recompute change nothing,
+ * extents, states, a back end with memory of its own.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <setjmp.h>
@@ -35,7 +36,8 @@ typedef struct {
 static cts_tensor *param(net *n, const char *name, bool state, double init, int ndim, int64_t d0, int64_t d1)
 {
     int64_t shape[2] = {d0, d1};
-    int i = cts_params_declare(n->params, name, state, ndim > 1, ndim > 1 ? (cts_init){CTS_INIT_NORMAL, init} : cts_init_const(init), ndim, shape);
+    int i = cts_params_declare(n->params, name, state, ndim > 1,
+                               ndim > 1 ? (cts_init){CTS_INIT_NORMAL, init} : cts_init_const(init), ndim, shape);
 
     assert_true(i >= 0);
     return cts_graph_param(n->g, i);
@@ -58,8 +60,9 @@ static cts_tensor *layer(net *n, cts_tensor *x, int k, bool recompute)
     if (recompute)
         cts_graph_recompute(h);
     y = cts_op_add(n->g, x, cts_op_linear(n->g, h, param(n, name[1], false, 0.5, 2, WIDTH, 4 * WIDTH), NULL));
-    return cts_op_batch_norm(n->g, y, param(n, name[2], false, 1, 1, WIDTH, 0), param(n, name[3], false, 0, 1, WIDTH, 0),
-                             param(n, name[4], true, 0, 1, WIDTH, 0), param(n, var, true, 1, 1, WIDTH, 0), 1e-5f, 0.1f);
+    return cts_op_batch_norm(n->g, y, param(n, name[2], false, 1, 1, WIDTH, 0),
+                             param(n, name[3], false, 0, 1, WIDTH, 0), param(n, name[4], true, 0, 1, WIDTH, 0),
+                             param(n, var, true, 1, 1, WIDTH, 0), 1e-5f, 0.1f);
 }
 
 static void make(net *n, const char *backend, cts_backend *given, bool backward, bool recompute)
@@ -194,7 +197,8 @@ static void test_extents(void **state)
     make(&b, "ref", NULL, true, false);
     run(&a, 5, y, d);
     run(&b, ROWS, again, d); /* leaves other values in the arena */
-    memcpy(cts_params_at(b.params, cts_params_find(b.params, "bn0.m"))->data, cts_params_get(a.params, cts_params_find(a.params, "bn0.m"))->data, 4 * WIDTH);
+    memcpy(cts_params_at(b.params, cts_params_find(b.params, "bn0.m"))->data,
+           cts_params_get(a.params, cts_params_find(a.params, "bn0.m"))->data, 4 * WIDTH);
     run(&b, 5, again, d);
     assert_memory_equal(y, again, 5 * WIDTH * sizeof *y);
     end(&a);
@@ -237,7 +241,8 @@ static void test_frozen(void **state)
     assert_int_equal(cts_params_create(&p), CTS_OK);
     assert_int_equal(cts_graph_create(&g, p), CTS_OK);
     x = cts_graph_input(g, "x", CTS_F32, 2, shape, CTS_SYM_NONE);
-    y = cts_op_linear(g, x, cts_graph_param(g, cts_params_declare(p, "w", false, true, cts_init_const(1), 2, ws)), NULL);
+    y = cts_op_linear(g, x, cts_graph_param(g, cts_params_declare(p, "w", false, true, cts_init_const(1), 2, ws)),
+                      NULL);
     cts_graph_output(g, y, "y");
     assert_int_equal(cts_params_freeze(p, "w", true), 1);
     assert_int_equal(cts_backward(g, 1, &y, &dy), CTS_E_INPUT);
@@ -286,7 +291,8 @@ static void test_shared_input_gradient(void **state)
     cts_graph_destroy(g);
 }
 
-/* Padded rows and planes and guards around an input and an intermediate: same numbers, zeros stay in the gaps, copies go element for element. */
+/* Padded rows and planes and guards around an input and an intermediate: same numbers, zeros stay in the gaps,
+ * copies go element for element. */
 static void test_layout(void **state)
 {
     const int64_t shape[5] = {2, 3, 4, 5, 2}, padded[5] = {300, 80, 16, 2, 1};
@@ -378,10 +384,15 @@ static void test_backend_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_live_tensors_never_overlap), cmocka_unit_test(test_recompute_changes_memory_only),
-        cmocka_unit_test(test_extents),                    cmocka_unit_test(test_gradients_accumulate),
-        cmocka_unit_test(test_frozen),                     cmocka_unit_test(test_shared_input_gradient),
-        cmocka_unit_test(test_back_end_with_its_own_memory), cmocka_unit_test(test_backend_names), cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_live_tensors_never_overlap),
+        cmocka_unit_test(test_recompute_changes_memory_only),
+        cmocka_unit_test(test_extents),
+        cmocka_unit_test(test_gradients_accumulate),
+        cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_shared_input_gradient),
+        cmocka_unit_test(test_back_end_with_its_own_memory),
+        cmocka_unit_test(test_backend_names),
+        cmocka_unit_test(test_layout),
     };
 
     printf("seed %u\n", SEED);

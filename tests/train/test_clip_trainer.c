@@ -1,4 +1,5 @@
-/* The contrastive loop: overfitting, resume to the bit, skipped volumes, interruption, the learning-rate schedule and the order of pairs.
+/* The contrastive loop: overfitting, resume to the bit, skipped volumes, interruption, the learning-rate schedule
+ * and the order of pairs.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <setjmp.h>
@@ -25,12 +26,15 @@
 #define MAX_STEPS 256
 
 /* A pair of small towers on volumes of 16 x 12 x 20 voxels. */
-static const char model_json[] =
-    "{\"format\": \"ctsearch-clip\", \"version\": 1, \"latent_dim\": 16, \"temperature\": {\"kind\": \"learned\", \"value\": 1.5},"
-    "\"image\": {\"encoder\": \"dcformer\", \"config\": {\"num_blocks\": [1, 1, 1, 1, 1], \"channels\": [8, 8, 8, 16, 16], \"kernel_sizes\": [5, 3, 3, 3],"
-    " \"reduction\": \"channel\", \"volume\": [16, 12, 20]}},"
-    "\"text\": {\"encoder\": \"bert\", \"config\": {\"vocab_size\": 40, \"hidden_size\": 16, \"num_hidden_layers\": 1, \"num_attention_heads\": 2,"
-    " \"intermediate_size\": 32, \"max_position_embeddings\": 16, \"type_vocab_size\": 2, \"hidden_dropout_prob\": 0.1, \"attention_probs_dropout_prob\": 0.1}}}";
+static const char model_json[] = "{\"format\": \"ctsearch-clip\", \"version\": 1, \"latent_dim\": 16, \"temperature\": "
+                                 "{\"kind\": \"learned\", \"value\": 1.5},"
+                                 "\"image\": {\"encoder\": \"dcformer\", \"config\": {\"num_blocks\": [1, 1, 1, 1, 1], "
+                                 "\"channels\": [8, 8, 8, 16, 16], \"kernel_sizes\": [5, 3, 3, 3],"
+                                 " \"reduction\": \"channel\", \"volume\": [16, 12, 20]}},"
+                                 "\"text\": {\"encoder\": \"bert\", \"config\": {\"vocab_size\": 40, \"hidden_size\": "
+                                 "16, \"num_hidden_layers\": 1, \"num_attention_heads\": 2,"
+                                 " \"intermediate_size\": 32, \"max_position_embeddings\": 16, \"type_vocab_size\": 2, "
+                                 "\"hidden_dropout_prob\": 0.1, \"attention_probs_dropout_prob\": 0.1}}}";
 
 typedef struct {
     int64_t n, bad; /* record `bad` cannot be loaded; -1 = none */
@@ -128,7 +132,8 @@ static cts_clip_train_config make_config(int64_t steps)
 
 static int train(cts_clip *m, world *w, const cts_clip_train_config *c, int threads, cts_train_result *result)
 {
-    cts_pairs pairs = {.n = w->n, .volume = {16, 12, 20}, .load = load, .name = name, .text = text, .text_key = text_key, .ctx = w};
+    cts_pairs pairs = {
+        .n = w->n, .volume = {16, 12, 20}, .load = load, .name = name, .text = text, .text_key = text_key, .ctx = w};
     cts_train_hooks hooks = {.step = on_step, .validate = on_validate, .ctx = w};
     cts_pool *pool = NULL;
     cts_backend *b = NULL;
@@ -161,7 +166,8 @@ static void test_overfits_eight_pairs(void **state)
     (void)state;
     if (train(m, &w, &c, 2, &r))
         fail_msg("%s", cts_error());
-    printf("loss %.4f -> %.4f in %lld steps, planned peak %.1f MB\n", r.first_loss, r.last_loss, (long long)r.steps_done, (double)r.peak_bytes / 1e6);
+    printf("loss %.4f -> %.4f in %lld steps, planned peak %.1f MB\n", r.first_loss, r.last_loss,
+           (long long)r.steps_done, (double)r.peak_bytes / 1e6);
     assert_true(r.first_loss > 1.0);
     assert_true(r.last_loss < 0.05);
     assert_int_equal(w.negatives[0], 7);
@@ -193,7 +199,8 @@ static void test_resume_is_bit_equal(void **state)
     for (int i = 0; i < 12; i++)
         assert_memory_equal(&whole.loss[i], i < 7 ? &part.loss[i] : &rest.loss[i - 7], sizeof(double));
     for (int i = 0; i < cts_params_n(a->params); i++)
-        assert_memory_equal(cts_params_get(a->params, i)->data, cts_params_get(d->params, i)->data, (size_t)cts_params_get(a->params, i)->count * sizeof(float));
+        assert_memory_equal(cts_params_get(a->params, i)->data, cts_params_get(d->params, i)->data,
+                            (size_t)cts_params_get(a->params, i)->count * sizeof(float));
 
     c.seed = SEED + 1; /* another run's options are refused */
     assert_int_equal(train(d, &rest, &c, 2, &r), CTS_E_MISMATCH);

@@ -31,7 +31,8 @@ static void declare(fixture *f)
             continue;
         assert_true(f->n < MAX_PARAMS);
         f->name[f->n++] = t->name + 6;
-        assert_true(cts_params_declare(f->params, t->name + 6, false, t->n_dims >= 2, cts_init_const(0), t->n_dims, t->shape) >= 0);
+        assert_true(cts_params_declare(f->params, t->name + 6, false, t->n_dims >= 2, cts_init_const(0), t->n_dims,
+                                       t->shape) >= 0);
     }
     assert_true(f->n > 0);
     assert_int_equal(cts_params_alloc(f->params), CTS_OK);
@@ -42,7 +43,8 @@ static void fill(fixture *f, float **dst, const char *prefix)
     for (int i = 0; i < f->n; i++) {
         float *v = cts_golden_need_floats(f->g, "%s.%s", prefix, f->name[i]);
 
-        memcpy(dst ? dst[i] : cts_params_at(f->params, i)->data, v, (size_t)cts_params_get(f->params, i)->count * sizeof *v);
+        memcpy(dst ? dst[i] : cts_params_at(f->params, i)->data, v,
+               (size_t)cts_params_get(f->params, i)->count * sizeof *v);
         free(v);
     }
 }
@@ -61,8 +63,10 @@ static void compare(fixture *f, float **got, const char *prefix)
 static cts_adamw_config config_of(fixture *f, const char *name, double *lr)
 {
     json_t *j = cts_golden_need_meta_json(f->g, name), *betas = json_object_get(j, "betas");
-    cts_adamw_config c = {json_number_value(json_array_get(betas, 0)), json_number_value(json_array_get(betas, 1)), json_number_value(json_object_get(j, "eps")),
-                          json_number_value(json_object_get(j, "weight_decay")), json_number_value(json_object_get(j, "clip"))};
+    cts_adamw_config c = {json_number_value(json_array_get(betas, 0)), json_number_value(json_array_get(betas, 1)),
+                          json_number_value(json_object_get(j, "eps")),
+                          json_number_value(json_object_get(j, "weight_decay")),
+                          json_number_value(json_object_get(j, "clip"))};
 
     *lr = json_number_value(json_object_get(j, "lr"));
     json_decref(j);
