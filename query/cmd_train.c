@@ -32,6 +32,7 @@ enum {
     KEY_DROPOUT,
     KEY_POOLING,
     KEY_TEXT_INIT,
+    KEY_NO_CENTER,
     KEY_RECIPE,
     KEY_SPACING,
     KEY_SIZE,
@@ -91,6 +92,7 @@ static const struct argp_option argp_options[] = {
     {"pooling", KEY_POOLING, "KIND", 0, "What a new text encoder projects: mean of the tokens or cls (default mean)",
      4},
     {"text-init", KEY_TEXT_INIT, "X", 0, "Standard deviation of its initial weights (default 0.05; BERT: 0.02)", 4},
+    {"no-center", KEY_NO_CENTER, NULL, 0, "Do not take the mean direction out of a new model's projections", 4},
     {NULL, 0, NULL, 0, "Volumes:", 5},
     {"recipe", KEY_RECIPE, "NAME", 0, "Named preprocessing, such as dcformer-512 (the default)", 5},
     {"size", KEY_SIZE, "Z,X,Y", 0, "Free recipe: voxels of the tensor", 5},
@@ -160,6 +162,9 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
         if (strcmp(arg, "mean") && strcmp(arg, "cls"))
             argp_error(state, "--pooling: got %s, allowed: mean, cls", arg);
         s->pooling = arg;
+        return 0;
+    case KEY_NO_CENTER:
+        s->center = false;
         return 0;
     case KEY_TEXT_INIT:
         s->text_init = cts_cli_double(state, "--text-init", arg, 1e-4, 1);

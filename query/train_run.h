@@ -28,6 +28,7 @@ typedef struct {
     double dropout;      /* of a new text encoder */
     const char *pooling; /* of a new text encoder: "cls" or "mean" */
     double text_init;    /* standard deviation of its initial weights */
+    bool center;         /* start a new model with centred projections (train/clip_init.h) */
     cts_recipe recipe;
     bool recipe_given; /* with init: refuse another recipe than the model's */
     cts_draw_kind draw;
