@@ -26,28 +26,28 @@ static int save(const char *dir, int64_t step, const cts_clip *m, int keep)
 
 static void test_round_trip(void **state)
 {
-    cts_clip *m = scratch_pair(3, false, 8), *r = scratch_pair(4, false, 8);
+    cts_clip *m = cts_scratch_pair(3, false, 8), *r = cts_scratch_pair(4, false, 8);
     cts_checkpoint *c = NULL;
     json_t *want = info_of(40);
     char *path = NULL;
     float v[3];
 
     (void)state;
-    MUST(save(scratch("run"), 40, m, 0));
-    MUST(cts_checkpoint_latest(&path, scratch("run")));
+    MUST(save(cts_scratch("run"), 40, m, 0));
+    MUST(cts_checkpoint_latest(&path, cts_scratch("run")));
     assert_non_null(strstr(path, "/checkpoint-40.safetensors"));
     MUST(cts_checkpoint_open(&c, path));
     assert_int_equal(cts_checkpoint_step(c), 40);
     assert_true(json_equal(cts_checkpoint_info(c), want));
-    assert_false(same_params(m->params, r->params));
+    assert_false(cts_same_params(m->params, r->params));
     MUST(cts_checkpoint_params(c, r->params));
-    assert_true(same_params(m->params, r->params));
+    assert_true(cts_same_params(m->params, r->params));
     assert_true(cts_checkpoint_has(c, "m.x"));
     assert_false(cts_checkpoint_has(c, "x"));
     MUST(cts_checkpoint_read(c, "m.x", v, 3));
     assert_true(v[0] == 40 && v[1] == 0.25f && v[2] == -1);
-    assert_refused(cts_checkpoint_read(c, "m.x", v, 2), CTS_E_MISMATCH, "m.x has 3");
-    assert_refused(cts_checkpoint_read(c, "m.y", v, 3), CTS_E_MISMATCH, "m.y is missing");
+    cts_assert_refused(cts_checkpoint_read(c, "m.x", v, 2), CTS_E_MISMATCH, "m.x has 3");
+    cts_assert_refused(cts_checkpoint_read(c, "m.y", v, 3), CTS_E_MISMATCH, "m.y is missing");
     cts_checkpoint_close(c);
     free(path);
     json_decref(want);
@@ -58,14 +58,15 @@ static void test_round_trip(void **state)
 /* A model of another width is not loaded, and stays as it was. */
 static void test_other_model(void **state)
 {
-    cts_clip *m = scratch_pair(3, false, 8), *other = scratch_pair(4, false, 12), *same = scratch_pair(4, false, 12);
+    cts_clip *m = cts_scratch_pair(3, false, 8), *other = cts_scratch_pair(4, false, 12),
+             *same = cts_scratch_pair(4, false, 12);
     cts_checkpoint *c = NULL;
 
     (void)state;
-    MUST(save(scratch("other"), 1, m, 0));
-    MUST(cts_checkpoint_open(&c, scratch("other/checkpoint-1.safetensors")));
-    assert_refused(cts_checkpoint_params(c, other->params), CTS_E_MISMATCH, "text_transformer");
-    assert_true(same_params(other->params, same->params));
+    MUST(save(cts_scratch("other"), 1, m, 0));
+    MUST(cts_checkpoint_open(&c, cts_scratch("other/checkpoint-1.safetensors")));
+    cts_assert_refused(cts_checkpoint_params(c, other->params), CTS_E_MISMATCH, "text_transformer");
+    assert_true(cts_same_params(other->params, same->params));
     cts_checkpoint_close(c);
     cts_clip_destroy(m);
     cts_clip_destroy(other);
@@ -81,19 +82,19 @@ static void no_log(void *ctx, cts_log_level level, const char *line)
 
 static void test_latest_and_keep(void **state)
 {
-    cts_clip *m = scratch_pair(3, false, 8);
+    cts_clip *m = cts_scratch_pair(3, false, 8);
     char *path = NULL, **names = NULL;
     int lines = 0;
     size_t n = 0;
 
     (void)state;
-    assert_int_equal(cts_checkpoint_latest(&path, scratch("keep")), CTS_E_NOTFOUND);
-    MUST(cts_mkdir_p(scratch("keep")));
-    assert_int_equal(cts_checkpoint_latest(&path, scratch("keep")), CTS_E_NOTFOUND);
-    scratch_write(scratch("keep/checkpoint-7.safetensors.tmp.1.2"), "x", 1); /* a killed run's */
+    assert_int_equal(cts_checkpoint_latest(&path, cts_scratch("keep")), CTS_E_NOTFOUND);
+    MUST(cts_mkdir_p(cts_scratch("keep")));
+    assert_int_equal(cts_checkpoint_latest(&path, cts_scratch("keep")), CTS_E_NOTFOUND);
+    cts_scratch_write(cts_scratch("keep/checkpoint-7.safetensors.tmp.1.2"), "x", 1); /* a killed run's */
     for (int64_t s = 8; s <= 11; s++)
-        MUST(save(scratch("keep"), s, m, 2));
-    MUST(cts_dir_list(&names, &n, scratch("keep")));
+        MUST(save(cts_scratch("keep"), s, m, 2));
+    MUST(cts_dir_list(&names, &n, cts_scratch("keep")));
     assert_int_equal(n, 2);
     assert_string_equal(names[0],
                         "checkpoint-10.safetensors"); /* 10 before 9 is bytewise: steps are compared as numbers */
@@ -101,15 +102,15 @@ static void test_latest_and_keep(void **state)
     cts_list_free(names, n);
 
     /* a torn newest file is passed over */
-    scratch_write(scratch("keep/checkpoint-12.safetensors"), "torn", 4);
-    scratch_write(scratch("keep/checkpoint-x.safetensors"), "", 0);
+    cts_scratch_write(cts_scratch("keep/checkpoint-12.safetensors"), "torn", 4);
+    cts_scratch_write(cts_scratch("keep/checkpoint-x.safetensors"), "", 0);
     cts_log_set_callback(no_log, &lines);
-    MUST(cts_checkpoint_latest(&path, scratch("keep")));
+    MUST(cts_checkpoint_latest(&path, cts_scratch("keep")));
     cts_log_set_callback(NULL, NULL);
     assert_int_equal(lines, 1);
     assert_non_null(strstr(path, "checkpoint-11."));
     free(path);
-    MUST(cts_checkpoint_latest(&path, scratch("keep/checkpoint-10.safetensors")));
+    MUST(cts_checkpoint_latest(&path, cts_scratch("keep/checkpoint-10.safetensors")));
     assert_non_null(strstr(path, "checkpoint-10."));
     free(path);
     cts_clip_destroy(m);
@@ -123,17 +124,17 @@ static void test_wrong_kind_of_file(void **state)
     cts_checkpoint *c = NULL;
 
     (void)state;
-    MUST(cts_safetensors_write(scratch("w.safetensors"), 1, &t, NULL));
-    assert_refused(cts_checkpoint_open(&c, scratch("w.safetensors")), CTS_E_FORMAT, "format");
-    MUST(cts_safetensors_write(scratch("w.safetensors"), 1, &t, meta));
-    assert_refused(cts_checkpoint_open(&c, scratch("w.safetensors")), CTS_E_FORMAT, "12x");
+    MUST(cts_safetensors_write(cts_scratch("w.safetensors"), 1, &t, NULL));
+    cts_assert_refused(cts_checkpoint_open(&c, cts_scratch("w.safetensors")), CTS_E_FORMAT, "format");
+    MUST(cts_safetensors_write(cts_scratch("w.safetensors"), 1, &t, meta));
+    cts_assert_refused(cts_checkpoint_open(&c, cts_scratch("w.safetensors")), CTS_E_FORMAT, "12x");
     json_object_set_new(meta, "step", json_string("12"));
     json_object_set_new(meta, "info", json_string("[1]"));
-    MUST(cts_safetensors_write(scratch("w.safetensors"), 1, &t, meta));
-    assert_refused(cts_checkpoint_open(&c, scratch("w.safetensors")), CTS_E_FORMAT, "info");
+    MUST(cts_safetensors_write(cts_scratch("w.safetensors"), 1, &t, meta));
+    cts_assert_refused(cts_checkpoint_open(&c, cts_scratch("w.safetensors")), CTS_E_FORMAT, "info");
     json_object_del(meta, "info");
-    MUST(cts_safetensors_write(scratch("w.safetensors"), 1, &t, meta));
-    assert_refused(cts_checkpoint_open(&c, scratch("w.safetensors")), CTS_E_FORMAT, "info");
+    MUST(cts_safetensors_write(cts_scratch("w.safetensors"), 1, &t, meta));
+    cts_assert_refused(cts_checkpoint_open(&c, cts_scratch("w.safetensors")), CTS_E_FORMAT, "info");
     assert_null(c);
     json_decref(meta);
 }
@@ -142,13 +143,13 @@ static void test_wrong_kind_of_file(void **state)
  * was finished. */
 static void test_kill(void **state)
 {
-    cts_clip *m = scratch_pair(3, false, 8);
+    cts_clip *m = cts_scratch_pair(3, false, 8);
     uint64_t seed = 20251122;
     int64_t done = 0;
 
     (void)state;
     print_message("kill seed %llu\n", (unsigned long long)seed);
-    MUST(save(scratch("kill"), 0, m, 2));
+    MUST(save(cts_scratch("kill"), 0, m, 2));
     for (int k = 0; k < 20; k++) {
         int pipe_fd[2];
         int64_t step;
@@ -159,7 +160,8 @@ static void test_kill(void **state)
         assert_int_equal(pipe(pipe_fd), 0);
         if ((pid = fork()) == 0) {
             for (step = done + 1;; step++)
-                if (save(scratch("kill"), step, m, 2) != CTS_OK || write(pipe_fd[1], &step, sizeof step) != sizeof step)
+                if (save(cts_scratch("kill"), step, m, 2) != CTS_OK ||
+                    write(pipe_fd[1], &step, sizeof step) != sizeof step)
                     _exit(1);
         }
         assert_true(pid > 0);
@@ -171,7 +173,7 @@ static void test_kill(void **state)
         while (read(pipe_fd[0], &step, sizeof step) == sizeof step)
             done = step; /* promised */
         close(pipe_fd[0]);
-        MUST(cts_checkpoint_latest(&path, scratch("kill")));
+        MUST(cts_checkpoint_latest(&path, cts_scratch("kill")));
         MUST(cts_checkpoint_open(&c, path));
         assert_true(cts_checkpoint_step(c) >= done);
         done = cts_checkpoint_step(c);
@@ -193,5 +195,5 @@ int main(void)
         cmocka_unit_test(test_kill),
     };
 
-    return cmocka_run_group_tests_name("checkpoint", tests, scratch_make, scratch_remove);
+    return cmocka_run_group_tests_name("checkpoint", tests, cts_scratch_make, cts_scratch_remove);
 }

@@ -28,7 +28,7 @@ static void make(network *n, const cts_golden *g, const char *file, const char *
     MUST(def->parse(&config, j, file));
     n->layers = json_integer_value(json_object_get(j, "num_hidden_layers"));
     def->info(config, &n->info);
-    n->b = model_backend(backend);
+    n->b = cts_test_backend(backend);
     MUST(cts_params_create(&n->params));
     MUST(cts_graph_create(&n->run.g, n->params));
     n->in = cts_encoder_text_inputs(n->run.g, batch->n_seq, batch->n_tokens, mask);
@@ -37,13 +37,13 @@ static void make(network *n, const cts_golden *g, const char *file, const char *
     b.trace = true;
     def->build(&b, config, &n->in, &n->out);
     cts_graph_output(n->run.g, n->out.vector, "vector");
-    model_weights(n->params, NULL, cts_golden_seed(g), "", "");
+    cts_test_weights(n->params, NULL, cts_golden_seed(g), "", "");
     if (grad) {
         MUST(cts_backward(n->run.g, 1, &n->out.vector, &n->d_vector));
         MUST(cts_grads_create(&n->grads, n->params));
     }
-    model_plan(&n->run, n->b, n->grads);
-    text_write(n->run.e, &n->in, batch);
+    cts_test_plan(&n->run, n->b, n->grads);
+    cts_text_write(n->run.e, &n->in, batch);
     MUST(cts_exec_forward(n->run.e, 0));
     json_decref(j);
     free(config);
@@ -51,7 +51,7 @@ static void make(network *n, const cts_golden *g, const char *file, const char *
 
 static void end(network *n)
 {
-    model_end(&n->run);
+    cts_test_end(&n->run);
     cts_grads_destroy(n->grads);
     cts_params_destroy(n->params);
     cts_backend_destroy(n->b);
@@ -64,7 +64,7 @@ static text_batch read_batch(const cts_golden *g, const char *mask_name, bool ty
     text_batch b;
 
     assert_int_equal(cts_golden_need_shape(g, shape, "input_ids"), 2);
-    b = text_pack(ids, mask, kind, shape[0], shape[1], padded);
+    b = cts_text_pack(ids, mask, kind, shape[0], shape[1], padded);
     free(ids);
     free(mask);
     free(kind);
@@ -75,12 +75,12 @@ static text_batch read_batch(const cts_golden *g, const char *mask_name, bool ty
 static bool check_cls(network *n, const text_batch *batch, const cts_golden *g, int64_t layer)
 {
     size_t h = (size_t)n->info.vector_dim;
-    float *cls = model_alloc((size_t)batch->n_seq * h * sizeof *cls), *v;
+    float *cls = cts_test_alloc((size_t)batch->n_seq * h * sizeof *cls), *v;
     char name[64];
     bool ok;
 
     snprintf(name, sizeof name, "hidden%lld", (long long)layer);
-    v = model_read(&n->run, name, NULL);
+    v = cts_test_read(&n->run, name, NULL);
     for (int64_t s = 0; s < batch->n_seq; s++)
         memcpy(cls + (size_t)s * h, v + (size_t)batch->first[s] * h, h * sizeof *cls);
     snprintf(name, sizeof name, "cls.layer%lld", (long long)layer);
@@ -103,12 +103,12 @@ static void forward_on(const char *backend)
     for (int64_t l = 0; l <= n.layers; l++)
         ok &= check_cls(&n, &batch, g, l);
     snprintf(name, sizeof name, "hidden%lld", (long long)n.layers);
-    last = model_read(&n.run, name, NULL); /* padding included: packed rows are the padded rows */
+    last = cts_test_read(&n.run, name, NULL); /* padding included: packed rows are the padded rows */
     ok &= cts_golden_near(g, "last_hidden_state", last, (size_t)(batch.n_tokens * n.info.token_dim), -1, 0);
     assert_true(ok);
     free(last);
     end(&n);
-    text_free(&batch);
+    cts_text_free(&batch);
     cts_golden_close(g);
 }
 
@@ -136,7 +136,7 @@ static void test_packed_forward(void **state)
     for (int64_t l = 0; l <= n.layers; l++)
         assert_true(check_cls(&n, &batch, g, l));
     snprintf(name, sizeof name, "hidden%lld", (long long)n.layers);
-    last = model_read(&n.run, name, NULL);
+    last = cts_test_read(&n.run, name, NULL);
     all = cts_golden_need_floats(g, "last_hidden_state");
     for (int64_t i = 0; i < batch.n_tokens; i++) /* put into place, the padding's rows stay as they are */
         memcpy(all + (size_t)batch.row[i] * h, last + (size_t)i * h, h * sizeof *all);
@@ -144,7 +144,7 @@ static void test_packed_forward(void **state)
     free(last);
     free(all);
     end(&n);
-    text_free(&batch);
+    cts_text_free(&batch);
     cts_golden_close(g);
 }
 
@@ -156,11 +156,11 @@ static void vector_case(const char *mask, bool types, const char *golden)
     float *v;
 
     make(&n, g, "bert_mini", NULL, &batch, true, false);
-    v = model_read(&n.run, "vector", NULL);
+    v = cts_test_read(&n.run, "vector", NULL);
     assert_true(cts_golden_near(g, golden, v, (size_t)(batch.n_seq * n.info.vector_dim), -1, 0));
     free(v);
     end(&n);
-    text_free(&batch);
+    cts_text_free(&batch);
     cts_golden_close(g);
 }
 
@@ -181,13 +181,13 @@ static void gradients_on(const char *backend, bool padded)
     cts_golden *g = cts_golden_need("bert_mini.safetensors");
     text_batch batch = read_batch(g, "attention_mask", true, padded);
     float *weight = cts_golden_need_floats(g, "loss_weight"), *v, loss;
-    double top = model_largest(g, "grad.");
+    double top = cts_test_largest(g, "grad.");
     bool ok = true;
     network n;
 
     make(&n, g, "bert_mini", backend, &batch, padded, true);
-    v = model_read(&n.run, "vector", NULL);
-    loss = (float)model_dot(v, weight, (size_t)(batch.n_seq * n.info.vector_dim));
+    v = cts_test_read(&n.run, "vector", NULL);
+    loss = (float)cts_test_dot(v, weight, (size_t)(batch.n_seq * n.info.vector_dim));
     ok &= cts_golden_near(g, "loss", &loss, 1, -1, 1e-5);
     MUST(cts_exec_write(n.run.e, n.d_vector, weight));
     MUST(cts_exec_backward(n.run.e));
@@ -204,7 +204,7 @@ static void gradients_on(const char *backend, bool padded)
     free(weight);
     free(v);
     end(&n);
-    text_free(&batch);
+    cts_text_free(&batch);
     cts_golden_close(g);
 }
 
@@ -230,7 +230,7 @@ static void test_state_dict_names(void **state)
         if (getenv("CTS_GOLDEN_DIR"))
             fail_msg("%s", cts_error());
         print_message("skipped: %s\n", cts_error());
-        text_free(&batch);
+        cts_text_free(&batch);
         cts_golden_close(g);
         skip();
     }
@@ -247,7 +247,7 @@ static void test_state_dict_names(void **state)
         if (!strstr(cts_golden_at(w, i)->name, "pooler"))
             assert_true(cts_params_find(n.params, cts_golden_at(w, i)->name) >= 0);
     end(&n);
-    text_free(&batch);
+    cts_text_free(&batch);
     cts_golden_close(w);
     cts_golden_close(g);
 }
@@ -265,10 +265,10 @@ static void test_base(void **state)
     (void)state;
     make(&n, g, "bert_base", NULL, &batch, false, false);
     h = (size_t)n.info.vector_dim;
-    all = model_alloc((size_t)(batch.n_seq * (n.layers + 1)) * h * sizeof *all);
+    all = cts_test_alloc((size_t)(batch.n_seq * (n.layers + 1)) * h * sizeof *all);
     for (int64_t l = 0; l <= n.layers; l++) {
         snprintf(name, sizeof name, "hidden%lld", (long long)l);
-        v = model_read(&n.run, name, NULL);
+        v = cts_test_read(&n.run, name, NULL);
         for (int64_t s = 0; s < batch.n_seq; s++)
             memcpy(all + (size_t)(s * (n.layers + 1) + l) * h, v + (size_t)batch.first[s] * h, h * sizeof *v);
         free(v);
@@ -276,7 +276,7 @@ static void test_base(void **state)
     assert_true(cts_golden_near(g, "cls.layers", all, (size_t)(batch.n_seq * (n.layers + 1)) * h, -1, 0));
     free(all);
     snprintf(name, sizeof name, "hidden%lld", (long long)n.layers);
-    v = model_read(&n.run, name, NULL);
+    v = cts_test_read(&n.run, name, NULL);
     for (int64_t s = 0; s < batch.n_seq; s++) { /* stored for the sequences that fill the width */
         snprintf(name, sizeof name, "last_hidden_state.seq%lld", (long long)s);
         if (!cts_golden_has(g, "%s", name))
@@ -288,7 +288,7 @@ static void test_base(void **state)
     assert_true(last > 0);
     free(v);
     end(&n);
-    text_free(&batch);
+    cts_text_free(&batch);
     cts_golden_close(g);
 }
 

@@ -29,8 +29,8 @@ static void compare(const char *stem)
             fail_msg("%s: no tensor %s", stem, w->name);
         assert_int_equal(g->ndim, w->ndim);
         assert_memory_equal(g->shape, w->shape, sizeof w->shape);
-        a = model_alloc((size_t)w->count * sizeof *a);
-        b = model_alloc((size_t)w->count * sizeof *b);
+        a = cts_test_alloc((size_t)w->count * sizeof *a);
+        b = cts_test_alloc((size_t)w->count * sizeof *b);
         cts_st_to_f32(a, g);
         cts_st_to_f32(b, w);
         for (int64_t k = 0; k < w->count; k++)

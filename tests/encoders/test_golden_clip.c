@@ -17,13 +17,13 @@ typedef struct {
 
 static int set_up(void **state)
 {
-    fixture *f = model_alloc(sizeof *f);
+    fixture *f = cts_test_alloc(sizeof *f);
     int64_t s[8];
 
     f->g = cts_golden_need("clip_mini.safetensors");
     f->w = cts_golden_need("clip_mini.weights.safetensors");
     f->seed = cts_golden_seed(f->g);
-    f->b = model_backend(NULL);
+    f->b = cts_test_backend(NULL);
     assert_int_equal(cts_golden_need_shape(f->g, s, "eval.text_latents"), 2);
     f->latent = s[1];
     json_t *j = cts_golden_need_meta_json(f->g, "config");
@@ -69,7 +69,7 @@ static cts_clip *make_model(const fixture *f, const char *reduction)
         json_object_set(image, "kernel_sizes", json_object_get(j, "kernel_sizes"));
     MUST(cts_clip_config_parse(&c, ours, "clip_mini"));
     MUST(cts_clip_create(&m, &c));
-    model_weights(m->params, f->w, f->seed, "", "");
+    cts_test_weights(m->params, f->w, f->seed, "", "");
     snprintf(name, sizeof name, "%s.weight.to_visual_latent.weight", reduction);
     assert_true(!strcmp(reduction, "channel") || cts_golden_has(f->g, "%s", name));
     if (cts_golden_has(f->g, "%s", name)) {
@@ -91,7 +91,7 @@ static text_batch read_texts(const fixture *f)
     text_batch t;
 
     assert_int_equal(cts_golden_need_shape(f->g, s, "input_ids"), 2);
-    t = text_pack(ids, mask, NULL, s[0], s[1], false);
+    t = cts_text_pack(ids, mask, NULL, s[0], s[1], false);
     free(ids);
     free(mask);
     return t;
@@ -107,9 +107,9 @@ static void test_text_latents(void **state)
     text_batch t = read_texts(f);
     cts_tower_options o = {.max_batch = t.n_seq};
     cts_token_batch batch = {t.n_seq, t.ids, t.offsets};
-    const int32_t **ids = model_alloc((size_t)t.n_seq * sizeof *ids);
-    int32_t *n_ids = model_alloc((size_t)t.n_seq * sizeof *n_ids);
-    float *a = model_alloc((size_t)(t.n_seq * f->latent) * sizeof *a);
+    const int32_t **ids = cts_test_alloc((size_t)t.n_seq * sizeof *ids);
+    int32_t *n_ids = cts_test_alloc((size_t)t.n_seq * sizeof *n_ids);
+    float *a = cts_test_alloc((size_t)(t.n_seq * f->latent) * sizeof *a);
     cts_tower *tower = NULL;
 
     MUST(cts_tower_create(&tower, &spec, &o, f->b, NULL));
@@ -131,7 +131,7 @@ static void test_text_latents(void **state)
     free(ids);
     free(n_ids);
     free(a);
-    text_free(&t);
+    cts_text_free(&t);
     cts_clip_destroy(m);
 }
 
@@ -154,7 +154,7 @@ static float *quantised_vectors(const fixture *f, const char *reduction, int64_t
     per = dim / c; /* tokens left after the reduction */
     depth = n / per;
     assert_true(!strcmp(reduction, "channel") ? per == 1 : depth * per == n);
-    out = model_alloc((size_t)(b * dim) * sizeof *out);
+    out = cts_test_alloc((size_t)(b * dim) * sizeof *out);
     for (int64_t i = 0; i < b; i++)
         for (int64_t t = 0; t < n; t++)
             for (int64_t k = 0; k < c; k++)
@@ -180,7 +180,7 @@ static void project(const fixture *f, cts_clip *m, cts_grads *grads, int64_t n, 
     y = cts_op_l2_norm(r.g, cts_op_linear(r.g, x, w, NULL), 1e-12f);
     cts_graph_output(r.g, y, "y");
     MUST(cts_backward(r.g, 1, &y, &dy));
-    model_plan(&r, f->b, grads);
+    cts_test_plan(&r, f->b, grads);
     MUST(cts_exec_write(r.e, x, vector));
     MUST(cts_exec_forward(r.e, 0));
     MUST(cts_exec_read(r.e, y, latent));
@@ -189,11 +189,11 @@ static void project(const fixture *f, cts_clip *m, cts_grads *grads, int64_t n, 
 
         MUST(cts_exec_write(r.e, dy, d_latent));
         MUST(cts_exec_backward(r.e));
-        d = model_read(&r, "d.x", NULL);
+        d = cts_test_read(&r, "d.x", NULL);
         memcpy(d_vector, d, (size_t)(n * dim) * sizeof *d);
         free(d);
     }
-    model_end(&r);
+    cts_test_end(&r);
 }
 
 static bool check_loss(const fixture *f, const char *reduction, cts_clip *m, cts_grads *grads, int64_t n,
@@ -220,7 +220,7 @@ static bool check_gradients(const fixture *f, const char *reduction, const cts_c
     bool ok = true;
 
     snprintf(prefix, sizeof prefix, "%s.train.grad.", reduction);
-    top = model_largest(f->g, prefix);
+    top = cts_test_largest(f->g, prefix);
     for (int i = 0; i < cts_params_n(m->params); i++) {
         const cts_param *p = cts_params_get(m->params, i);
         bool image = strstr(p->name, "visual_transformer.") != NULL;
@@ -266,9 +266,9 @@ static void train_step(const fixture *f, const char *reduction)
     cts_tower_options io = {.train = true, .max_batch = n, .volume = {f->v[1], f->v[2], f->v[3]}};
     cts_tower_options to = {.train = true, .recompute = true, .max_batch = n};
     cts_token_batch batch = {n, t.ids, t.offsets};
-    float *volumes = model_alloc((size_t)(f->v[0] * f->v[1] * f->v[2] * f->v[3]) * sizeof *volumes);
-    float *zi = model_alloc((size_t)(n * d) * sizeof *zi), *zt = model_alloc((size_t)(n * d) * sizeof *zt);
-    float *di = model_alloc((size_t)(n * d) * sizeof *di), *dt = model_alloc((size_t)(n * d) * sizeof *dt);
+    float *volumes = cts_test_alloc((size_t)(f->v[0] * f->v[1] * f->v[2] * f->v[3]) * sizeof *volumes);
+    float *zi = cts_test_alloc((size_t)(n * d) * sizeof *zi), *zt = cts_test_alloc((size_t)(n * d) * sizeof *zt);
+    float *di = cts_test_alloc((size_t)(n * d) * sizeof *di), *dt = cts_test_alloc((size_t)(n * d) * sizeof *dt);
     float *vector, *d_vector;
     cts_tower *it = NULL, *tt = NULL;
     cts_grads *grads = NULL;
@@ -282,7 +282,7 @@ static void train_step(const fixture *f, const char *reduction)
     MUST(cts_tower_create(&tt, &text, &to, f->b, grads));
     dim = cts_tower_dim(it);
     vector = quantised_vectors(f, reduction, dim);
-    d_vector = model_alloc((size_t)(n * dim) * sizeof *d_vector);
+    d_vector = cts_test_alloc((size_t)(n * dim) * sizeof *d_vector);
     cts_formula_volume(volumes, f->seed, "input.volume", f->v, 0, 1);
 
     project(f, m, grads, n, dim, vector, zi, NULL, NULL);
@@ -305,7 +305,7 @@ static void train_step(const fixture *f, const char *reduction)
     cts_tower_destroy(tt);
     cts_grads_destroy(grads);
     cts_clip_destroy(m);
-    text_free(&t);
+    cts_text_free(&t);
     free(volumes);
     free(vector);
     free(d_vector);

@@ -16,7 +16,7 @@ typedef struct {
 
 static int set_up(void **state)
 {
-    fixture *f = model_alloc(sizeof *f);
+    fixture *f = cts_test_alloc(sizeof *f);
     json_t *j;
 
     f->g = cts_golden_need(FILE_NAME);
@@ -57,7 +57,7 @@ static void make(network *n, const fixture *f, const char *backend, const int64_
     cts_build b;
 
     memset(n, 0, sizeof *n);
-    n->b = model_backend(backend);
+    n->b = cts_test_backend(backend);
     MUST(cts_params_create(&n->params));
     MUST(cts_graph_create(&n->run.g, n->params));
     n->in = cts_encoder_image_inputs(n->run.g, volume[0], volume + 1);
@@ -68,17 +68,17 @@ static void make(network *n, const fixture *f, const char *backend, const int64_
     b.trace = true;
     n->in.volume->want_grad = flags & GRAD;
     f->def->build(&b, f->config, &n->in, &n->out);
-    model_weights(n->params, f->g, f->seed, "weight.", "");
+    cts_test_weights(n->params, f->g, f->seed, "weight.", "");
     if (flags & GRAD) {
         MUST(cts_backward(n->run.g, 1, &n->out.tokens, &n->d_out));
         MUST(cts_grads_create(&n->grads, n->params));
     }
-    model_plan(&n->run, n->b, n->grads);
+    cts_test_plan(&n->run, n->b, n->grads);
 }
 
 static void end(network *n)
 {
-    model_end(&n->run);
+    cts_test_end(&n->run);
     cts_grads_destroy(n->grads);
     cts_params_destroy(n->params);
     cts_backend_destroy(n->b);
@@ -115,7 +115,7 @@ static void odd_on(const fixture *f, const char *backend)
 
         snprintf(name, sizeof name, "stage%d", s);
         snprintf(golden, sizeof golden, "odd.stage%d", s);
-        ok &= model_grid_near(&n.run, name, f->g, golden, -1, 0);
+        ok &= cts_test_grid_near(&n.run, name, f->g, golden, -1, 0);
     }
     assert_true(ok);
     free(volume);
@@ -147,7 +147,7 @@ static void test_tiny_sizes(void **state)
         make(&n, f, NULL, v, EVAL);
         run_volume(&n, volume);
         snprintf(name, sizeof name, "tiny%d.output", cases);
-        assert_true(model_grid_near(&n.run, "stage4", f->g, name, -1, 0));
+        assert_true(cts_test_grid_near(&n.run, "stage4", f->g, name, -1, 0));
         free(volume);
         end(&n);
     }
@@ -164,7 +164,7 @@ static float *input_volume(const fixture *f, int64_t v[4])
     assert_int_equal(cts_golden_need_meta_ints(f->g, "volume_shape", v, 4), 4);
     for (int i = 0; i < 4; i++)
         count *= (size_t)v[i];
-    p = model_alloc(count * sizeof *p);
+    p = cts_test_alloc(count * sizeof *p);
     cts_formula_volume(p, f->seed, "input.volume", v, 0, 1);
     return p;
 }
@@ -176,7 +176,7 @@ static bool check_gradients(const network *n, const fixture *f, const char *mode
     bool ok = true;
 
     snprintf(prefix, sizeof prefix, "%s.grad.encoder.", mode);
-    top = model_largest(f->g, prefix);
+    top = cts_test_largest(f->g, prefix);
     for (int i = 0; i < cts_params_n(n->params); i++) {
         const cts_param *p = cts_params_get(n->params, i);
         /* a bias before a batch norm of batch statistics has no gradient: rounding only */
@@ -231,28 +231,28 @@ static void pass(const fixture *f, const char *backend, const char *mode)
         snprintf(name, sizeof name, "%s.stage%d", mode, s);
         snprintf(stage, sizeof stage, "stage%d", s);
         if (cts_golden_has(f->g, "%s", name))
-            ok &= model_grid_near(&n.run, stage, f->g, name, -1, 0);
+            ok &= cts_test_grid_near(&n.run, stage, f->g, name, -1, 0);
     }
     snprintf(name, sizeof name, "%s.output", mode);
-    ok &= model_grid_near(&n.run, "stage4", f->g, name, -1, 0);
+    ok &= cts_test_grid_near(&n.run, "stage4", f->g, name, -1, 0);
 
-    out = model_read(&n.run, "stage4", &t);
+    out = cts_test_read(&n.run, "stage4", &t);
     count = (size_t)cts_tensor_count(t);
-    published = model_published(out, t->shape, shape);
-    weight = model_alloc(count * sizeof *weight);
+    published = cts_test_published(out, t->shape, shape);
+    weight = cts_test_alloc(count * sizeof *weight);
     cts_formula_fill(weight, count, f->seed, "loss.weight", 0, 1);
-    loss = (float)model_dot(published, weight, count);
+    loss = (float)cts_test_dot(published, weight, count);
     golden = cts_golden_need_floats(f->g, "%s.loss", mode);
     want = golden[0];
     free(golden);
     snprintf(name, sizeof name, "%s.loss", mode);
     ok &= cts_golden_near(f->g, name, &loss, 1, 1e-5, 1e-6 * (want < 0 ? -want : want));
 
-    ours = model_ours(weight, shape);
+    ours = cts_test_ours(weight, shape);
     MUST(cts_exec_write(n.run.e, n.d_out, ours));
     MUST(cts_exec_backward(n.run.e));
     ok &= check_gradients(&n, f, mode);
-    d_volume = model_read(&n.run, "d.volume", NULL);
+    d_volume = cts_test_read(&n.run, "d.volume", NULL);
     snprintf(name, sizeof name, "%s.grad.input", mode);
     if (cts_golden_has(f->g, "%s", name))
         ok &= cts_golden_near(f->g, name, d_volume, (size_t)(v[0] * v[1] * v[2] * v[3]), GRAD_RELATIVE, 0);
@@ -294,7 +294,7 @@ static void test_recompute(void **state)
         if (!weight) {
             size_t count = (size_t)cts_tensor_count(n[i].out.tokens);
 
-            weight = model_alloc(count * sizeof *weight);
+            weight = cts_test_alloc(count * sizeof *weight);
             cts_formula_fill(weight, count, f->seed, "loss.weight", 0, 1);
         }
         run_volume(&n[i], volume);

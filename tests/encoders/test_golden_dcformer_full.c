@@ -18,7 +18,7 @@ static void full_case(const cts_golden *g, const char *model, const char *size, 
     cts_encoder_outputs out = {0};
     cts_encoder_inputs in;
     cts_params *params = NULL;
-    cts_backend *be = model_backend(NULL);
+    cts_backend *be = cts_test_backend(NULL);
     void *config = NULL;
     cts_plan_info info;
     model_run run = {0};
@@ -36,8 +36,8 @@ static void full_case(const cts_golden *g, const char *model, const char *size, 
     b.trace = true;
     def->build(&b, config, &in, &out);
     cts_graph_output(run.g, out.vector, "vector");
-    model_weights(params, NULL, cts_golden_seed(g), "", "");
-    model_plan(&run, be, NULL);
+    cts_test_weights(params, NULL, cts_golden_seed(g), "", "");
+    cts_test_plan(&run, be, NULL);
     info = cts_plan_get_info(run.plan);
     print_message("%s.%s: %lld parameters, %.1f MB planned\n", model, size, (long long)cts_params_count(params),
                   (double)(info.arena_bytes + info.scratch_bytes) / 1e6);
@@ -49,14 +49,14 @@ static void full_case(const cts_golden *g, const char *model, const char *size, 
             snprintf(name + strlen(name), sizeof name - strlen(name), "%d", s);
         snprintf(stage, sizeof stage, "stage%d", s < 5 ? s : 4);
         if (cts_golden_has(g, "%s", name))
-            ok &= model_grid_near(&run, stage, g, name, full_limit(name), 0);
+            ok &= cts_test_grid_near(&run, stage, g, name, full_limit(name), 0);
     }
-    mean = model_read(&run, "vector", NULL);
+    mean = cts_test_read(&run, "vector", NULL);
     snprintf(name, sizeof name, "%s.%s.pooled_without_vq", model, size);
     ok &= cts_golden_near(g, name, mean, (size_t)cts_tensor_count(out.vector), full_limit(name), 0);
     assert_true(ok);
     free(mean);
-    model_end(&run);
+    cts_test_end(&run);
     cts_params_destroy(params);
     cts_backend_destroy(be);
     free(config);
@@ -73,7 +73,7 @@ static int full_cases(const cts_golden *g, const char *size, const char *shape_k
     int n = 0;
 
     assert_int_equal(cts_golden_need_meta_ints(g, shape_key, v, 4), 4);
-    volume = model_alloc((size_t)(v[0] * v[1] * v[2] * v[3]) * sizeof *volume);
+    volume = cts_test_alloc((size_t)(v[0] * v[1] * v[2] * v[3]) * sizeof *volume);
     cts_formula_volume(volume, cts_golden_seed(g), input, v, 0, 1);
     json_object_foreach(models, model, count)
     {

@@ -1,22 +1,22 @@
-/* Model directories: round trip, digests, replacement, and strictness about names and shapes. SPDX-License-Identifier:
- * MIT */
+/* Model directories: round trip, digests, replacement, and strictness about names and shapes.
+ * SPDX-License-Identifier: MIT */
 #include "encoders/model_dir.h"
 
 #include "tests/support/scratch.h"
 
 static void test_round_trip(void **state)
 {
-    cts_clip *m = scratch_pair(11, true, 8);
+    cts_clip *m = cts_scratch_pair(11, true, 8);
     json_t *recipe = json_pack("{s:s, s:[i,i,i]}", "recipe", "dcformer-512", "size", 16, 32, 24);
     cts_model *r = NULL;
     char *text = NULL, digest[CTS_DIGEST_HEX];
     size_t n = 0;
 
     (void)state;
-    scratch_write(scratch("words.txt"), "[PAD]\n[UNK]\n", 12);
-    MUST(cts_model_dir_save(scratch("model/"), m, scratch("words.txt"), recipe));
-    MUST(cts_model_dir_load(&r, scratch("model")));
-    assert_true(same_params(m->params, r->clip->params));
+    cts_scratch_write(cts_scratch("words.txt"), "[PAD]\n[UNK]\n", 12);
+    MUST(cts_model_dir_save(cts_scratch("model/"), m, cts_scratch("words.txt"), recipe));
+    MUST(cts_model_dir_load(&r, cts_scratch("model")));
+    assert_true(cts_same_params(m->params, r->clip->params));
     assert_true(r->clip->config.learned_temperature && r->clip->config.has_bias);
     assert_true(r->clip->config.temperature == 2.5 && r->clip->config.bias == -3.0);
     assert_true(cts_params_get(r->clip->params, cts_params_find(r->clip->params, "temperature"))->data[0] == 2.5f);
@@ -27,7 +27,7 @@ static void test_round_trip(void **state)
     assert_string_equal(text, "[PAD]\n[UNK]\n");
     free(text);
     assert_int_equal(strlen(r->digest.model), 64);
-    MUST(cts_digest_file(digest, scratch("words.txt")));
+    MUST(cts_digest_file(digest, cts_scratch("words.txt")));
     assert_string_equal(r->digest.tokenizer, digest);
     MUST(cts_json_digest(digest, recipe));
     assert_string_equal(r->digest.recipe, digest);
@@ -40,35 +40,35 @@ static void test_round_trip(void **state)
  * */
 static void test_replace(void **state)
 {
-    cts_clip *a = scratch_pair(1, false, 8), *b = scratch_pair(2, false, 8);
+    cts_clip *a = cts_scratch_pair(1, false, 8), *b = cts_scratch_pair(2, false, 8);
     cts_model *r = NULL;
     char first[CTS_DIGEST_HEX], **names = NULL;
     size_t n = 0;
 
     (void)state;
-    MUST(cts_mkdir_p(scratch("in")));
-    MUST(cts_model_dir_save(scratch("in/m"), a, NULL, NULL));
-    MUST(cts_model_dir_load(&r, scratch("in/m")));
+    MUST(cts_mkdir_p(cts_scratch("in")));
+    MUST(cts_model_dir_save(cts_scratch("in/m"), a, NULL, NULL));
+    MUST(cts_model_dir_load(&r, cts_scratch("in/m")));
     strcpy(first, r->digest.model);
     assert_null(r->tokenizer_path);
     assert_null(r->preprocess);
     assert_string_equal(r->digest.recipe, "");
     cts_model_destroy(r);
-    MUST(cts_model_dir_save(scratch("in/m"), b, NULL, NULL));
-    MUST(cts_model_dir_load(&r, scratch("in/m")));
-    assert_true(same_params(b->params, r->clip->params));
+    MUST(cts_model_dir_save(cts_scratch("in/m"), b, NULL, NULL));
+    MUST(cts_model_dir_load(&r, cts_scratch("in/m")));
+    assert_true(cts_same_params(b->params, r->clip->params));
     assert_string_not_equal(first, r->digest.model);
     cts_model_destroy(r);
-    MUST(cts_dir_list(&names, &n, scratch("in")));
+    MUST(cts_dir_list(&names, &n, cts_scratch("in")));
     assert_int_equal(n, 1);
     cts_list_free(names, n);
 
     /* folders that are no model are left alone */
-    MUST(cts_mkdir_p(scratch("photos")));
-    scratch_write(scratch("photos/cat.png"), "x", 1);
-    assert_refused(cts_model_dir_save(scratch("photos"), a, NULL, NULL), CTS_E_INPUT, "photos");
-    assert_true(cts_file_exists(scratch("photos/cat.png")));
-    assert_refused(cts_model_dir_save(scratch("photos/cat.png"), a, NULL, NULL), CTS_E_INPUT, "no folder");
+    MUST(cts_mkdir_p(cts_scratch("photos")));
+    cts_scratch_write(cts_scratch("photos/cat.png"), "x", 1);
+    cts_assert_refused(cts_model_dir_save(cts_scratch("photos"), a, NULL, NULL), CTS_E_INPUT, "photos");
+    assert_true(cts_file_exists(cts_scratch("photos/cat.png")));
+    cts_assert_refused(cts_model_dir_save(cts_scratch("photos/cat.png"), a, NULL, NULL), CTS_E_INPUT, "no folder");
     cts_clip_destroy(a);
     cts_clip_destroy(b);
 }
@@ -76,19 +76,19 @@ static void test_replace(void **state)
 /* A failed save leaves the old model and no temporary folder. */
 static void test_failed_save(void **state)
 {
-    cts_clip *a = scratch_pair(1, false, 8), *b = scratch_pair(2, false, 8);
+    cts_clip *a = cts_scratch_pair(1, false, 8), *b = cts_scratch_pair(2, false, 8);
     cts_model *r = NULL;
     char **names = NULL;
     size_t n = 0;
 
     (void)state;
-    MUST(cts_mkdir_p(scratch("f")));
-    MUST(cts_model_dir_save(scratch("f/m"), a, NULL, NULL));
-    assert_int_equal(cts_model_dir_save(scratch("f/m"), b, scratch("no-such-vocab.txt"), NULL), CTS_E_IO);
-    MUST(cts_model_dir_load(&r, scratch("f/m")));
-    assert_true(same_params(a->params, r->clip->params));
+    MUST(cts_mkdir_p(cts_scratch("f")));
+    MUST(cts_model_dir_save(cts_scratch("f/m"), a, NULL, NULL));
+    assert_int_equal(cts_model_dir_save(cts_scratch("f/m"), b, cts_scratch("no-such-vocab.txt"), NULL), CTS_E_IO);
+    MUST(cts_model_dir_load(&r, cts_scratch("f/m")));
+    assert_true(cts_same_params(a->params, r->clip->params));
     cts_model_destroy(r);
-    MUST(cts_dir_list(&names, &n, scratch("f")));
+    MUST(cts_dir_list(&names, &n, cts_scratch("f")));
     assert_int_equal(n, 1);
     cts_list_free(names, n);
     cts_clip_destroy(a);
@@ -126,24 +126,24 @@ static void rewrite(const char *dir, const cts_clip *m, const char *victim, cons
 
 static void test_strict_load(void **state)
 {
-    cts_clip *m = scratch_pair(5, false, 8), *other = scratch_pair(5, false, 12);
+    cts_clip *m = cts_scratch_pair(5, false, 8), *other = cts_scratch_pair(5, false, 12);
     const char *victim = "text_transformer.encoder.layer.1.attention.self.key.weight";
     cts_model *r = NULL;
     char dir[256];
 
     (void)state;
-    snprintf(dir, sizeof dir, "%s", scratch("strict"));
+    snprintf(dir, sizeof dir, "%s", cts_scratch("strict"));
     MUST(cts_model_dir_save(dir, m, NULL, NULL));
     rewrite(dir, m, victim, NULL, false);
-    assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, victim);
+    cts_assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, victim);
     assert_non_null(strstr(cts_error(), "missing"));
     rewrite(dir, m, victim, NULL, true);
-    assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "[64]");
+    cts_assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "[64]");
     assert_non_null(strstr(cts_error(), "[8, 8]"));
     rewrite(dir, m, "temperature", "temperature2", false);
-    assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "temperature");
+    cts_assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "temperature");
     rewrite(dir, other, "", NULL, false); /* another width */
-    assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "shape");
+    cts_assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "shape");
     assert_null(r);
 
     /* an extra tensor */
@@ -153,14 +153,14 @@ static void test_strict_load(void **state)
     MUST(cts_params_tensors(&t, &names, m->params, "", 1));
     t[n] = t[0];
     t[n].name = "classifier.weight";
-    MUST(cts_safetensors_write(scratch("strict/model.safetensors"), n + 1, t, NULL));
-    assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "classifier.weight");
+    MUST(cts_safetensors_write(cts_scratch("strict/model.safetensors"), n + 1, t, NULL));
+    cts_assert_refused(cts_model_dir_load(&r, dir), CTS_E_MISMATCH, "classifier.weight");
     cts_st_names_free(names, n);
     free(t);
 
-    assert_int_equal(cts_model_dir_load(&r, scratch("nowhere")), CTS_E_NOTFOUND);
-    scratch_write(scratch("strict/config.json"), "{\"image\": 1}", 12);
-    assert_refused(cts_model_dir_load(&r, dir), CTS_E_FORMAT, "config.json");
+    assert_int_equal(cts_model_dir_load(&r, cts_scratch("nowhere")), CTS_E_NOTFOUND);
+    cts_scratch_write(cts_scratch("strict/config.json"), "{\"image\": 1}", 12);
+    cts_assert_refused(cts_model_dir_load(&r, dir), CTS_E_FORMAT, "config.json");
     assert_null(r);
     cts_clip_destroy(m);
     cts_clip_destroy(other);
@@ -175,5 +175,5 @@ int main(void)
         cmocka_unit_test(test_strict_load),
     };
 
-    return cmocka_run_group_tests_name("model dir", tests, scratch_make, scratch_remove);
+    return cmocka_run_group_tests_name("model dir", tests, cts_scratch_make, cts_scratch_remove);
 }

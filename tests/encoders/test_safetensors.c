@@ -33,8 +33,8 @@ static void test_round_trip(void **state)
     float v[8];
 
     (void)state;
-    MUST(cts_safetensors_write(scratch("all.safetensors"), n, t, meta));
-    MUST(cts_safetensors_open(&s, scratch("all.safetensors")));
+    MUST(cts_safetensors_write(cts_scratch("all.safetensors"), n, t, meta));
+    MUST(cts_safetensors_open(&s, cts_scratch("all.safetensors")));
     assert_int_equal(cts_safetensors_n(s), n);
     for (int i = 0; i < n; i++) {
         r = cts_safetensors_find(s, t[i].name);
@@ -61,8 +61,8 @@ static void test_round_trip(void **state)
     cts_safetensors_close(s);
     json_decref(meta);
 
-    MUST(cts_safetensors_write(scratch("none.safetensors"), 0, NULL, NULL));
-    MUST(cts_safetensors_open(&s, scratch("none.safetensors")));
+    MUST(cts_safetensors_write(cts_scratch("none.safetensors"), 0, NULL, NULL));
+    MUST(cts_safetensors_open(&s, cts_scratch("none.safetensors")));
     assert_int_equal(cts_safetensors_n(s), 0);
     assert_null(cts_safetensors_find(s, "x"));
     cts_safetensors_close(s);
@@ -78,8 +78,8 @@ static void refuse(const char *header, size_t n_data, int want, const char *word
     assert_true(8 + n + n_data <= sizeof bytes);
     memcpy(bytes, &n, 8);
     memcpy(bytes + 8, header, n);
-    scratch_write(scratch("bad.safetensors"), bytes, 8 + n + n_data);
-    assert_refused(cts_safetensors_open(&s, scratch("bad.safetensors")), want, word);
+    cts_scratch_write(cts_scratch("bad.safetensors"), bytes, 8 + n + n_data);
+    cts_assert_refused(cts_safetensors_open(&s, cts_scratch("bad.safetensors")), want, word);
     assert_non_null(strstr(cts_error(), "bad.safetensors"));
     assert_null(s);
 }
@@ -121,16 +121,16 @@ static void test_bad_layout(void **state)
     refuse("{" W("F32", "[1]", "[0, 4]") ", " V("[0, 4]") "}", 4, CTS_E_FORMAT, "overlapping");
     refuse("{" W("F32", "[1]", "[0, 4]") ", " V("[8, 12]") "}", 12, CTS_E_FORMAT, "gap");
     refuse("{" W("F32", "[1]", "[0, 4]") "}", 9, CTS_E_FORMAT, "cover 4");
-    scratch_write(scratch("short"), few, sizeof few);
-    assert_refused(cts_safetensors_open(&s, scratch("short")), CTS_E_FORMAT, "at least 8");
-    scratch_write(scratch("short"), few, 0);
-    assert_refused(cts_safetensors_open(&s, scratch("short")), CTS_E_FORMAT, "at least 8");
-    scratch_write(scratch("long"), &huge, sizeof huge);
-    assert_refused(cts_safetensors_open(&s, scratch("long")), CTS_E_LIMIT, "header");
+    cts_scratch_write(cts_scratch("short"), few, sizeof few);
+    cts_assert_refused(cts_safetensors_open(&s, cts_scratch("short")), CTS_E_FORMAT, "at least 8");
+    cts_scratch_write(cts_scratch("short"), few, 0);
+    cts_assert_refused(cts_safetensors_open(&s, cts_scratch("short")), CTS_E_FORMAT, "at least 8");
+    cts_scratch_write(cts_scratch("long"), &huge, sizeof huge);
+    cts_assert_refused(cts_safetensors_open(&s, cts_scratch("long")), CTS_E_LIMIT, "header");
     huge = 1000;
-    scratch_write(scratch("long"), &huge, sizeof huge);
-    assert_refused(cts_safetensors_open(&s, scratch("long")), CTS_E_FORMAT, "header of 1000");
-    assert_int_equal(cts_safetensors_open(&s, scratch("absent")), CTS_E_IO);
+    cts_scratch_write(cts_scratch("long"), &huge, sizeof huge);
+    cts_assert_refused(cts_safetensors_open(&s, cts_scratch("long")), CTS_E_FORMAT, "header of 1000");
+    assert_int_equal(cts_safetensors_open(&s, cts_scratch("absent")), CTS_E_IO);
     assert_null(s);
 }
 
@@ -144,11 +144,11 @@ static void test_truncations(void **state)
     size_t n = 0;
 
     (void)state;
-    MUST(cts_safetensors_write(scratch("good"), 1, &t, NULL));
-    MUST(cts_file_read(&bytes, &n, scratch("good"), 1 << 20));
+    MUST(cts_safetensors_write(cts_scratch("good"), 1, &t, NULL));
+    MUST(cts_file_read(&bytes, &n, cts_scratch("good"), 1 << 20));
     for (size_t k = 0; k < n; k++) {
-        scratch_write(scratch("cut"), bytes, k);
-        assert_int_not_equal(cts_safetensors_open(&s, scratch("cut")), CTS_OK);
+        cts_scratch_write(cts_scratch("cut"), bytes, k);
+        assert_int_not_equal(cts_safetensors_open(&s, cts_scratch("cut")), CTS_OK);
         assert_null(s);
     }
     free(bytes);
@@ -163,5 +163,5 @@ int main(void)
         cmocka_unit_test(test_truncations),
     };
 
-    return cmocka_run_group_tests_name("safetensors", tests, scratch_make, scratch_remove);
+    return cmocka_run_group_tests_name("safetensors", tests, cts_scratch_make, cts_scratch_remove);
 }

@@ -18,10 +18,10 @@ typedef struct {
 
 static int set_up(void **state)
 {
-    fixture *f = model_alloc(sizeof *f);
+    fixture *f = cts_test_alloc(sizeof *f);
 
-    f->b = model_backend(NULL);
-    f->m = scratch_pair(21, true, 8);
+    f->b = cts_test_backend(NULL);
+    f->m = cts_scratch_pair(21, true, 8);
     /* layer scale and running statistics away from their initial values, so that every branch matters */
     for (int i = 0; i < cts_params_n(f->m->params); i++) {
         cts_param *p = cts_params_at(f->m->params, i);
@@ -31,7 +31,7 @@ static int set_up(void **state)
                 p->data[k] = (float)(0.5 + 0.4 * cts_rng_unit_at((uint64_t)i, (uint64_t)k));
     }
     MUST(cts_grads_create(&f->grads, f->m->params));
-    f->volumes = model_alloc((size_t)N * Z * X * Y * sizeof(float));
+    f->volumes = cts_test_alloc((size_t)N * Z * X * Y * sizeof(float));
     for (size_t k = 0; k < (size_t)N * Z * X * Y; k++)
         f->volumes[k] = (float)(2 * cts_rng_unit_at(5, k) - 1);
     *state = f;
@@ -113,12 +113,12 @@ static void test_fused_is_plain(void **state)
     b.grad = true;
     y = cts_clip_build_tower(&b, c, CTS_SIDE_IMAGE, &in, NULL);
     cts_graph_output(r.g, y, "y");
-    model_plan(&r, f->b, NULL);
+    cts_test_plan(&r, f->b, NULL);
     MUST(cts_exec_write(r.e, in.volume, f->volumes));
     MUST(cts_exec_forward(r.e, 0));
     MUST(cts_exec_read(r.e, y, plain));
     assert_close(fused, plain, N * D, 5e-6);
-    model_end(&r);
+    cts_test_end(&r);
     cts_tower_destroy(t);
 }
 
@@ -152,14 +152,14 @@ static void test_text_errors(void **state)
     float out[2 * D];
 
     MUST(cts_tower_tokens(t, &(cts_token_batch){1, ids, good}, 0, out));
-    assert_refused(cts_tower_tokens(t, &(cts_token_batch){1, ids, bad_id}, 0, out), CTS_E_INPUT,
-                   "id 50, allowed 0 to 49");
-    assert_refused(cts_tower_tokens(t, &(cts_token_batch){1, negative, two}, 0, out), CTS_E_INPUT, "id -1");
-    assert_refused(cts_tower_tokens(t, &(cts_token_batch){2, ids, empty}, 0, out), CTS_E_INPUT, "0 tokens");
-    assert_refused(cts_tower_tokens(t, &(cts_token_batch){1, ids, longer}, 0, out), CTS_E_INPUT,
-                   "13 tokens, allowed 1 to 12");
-    assert_refused(cts_tower_encode_texts(t, 1, texts, n_ids, out), CTS_E_INPUT, "13 tokens");
-    assert_refused(cts_tower_tokens(t, &(cts_token_batch){0, ids, good}, 0, out), CTS_E_INPUT, "0 texts");
+    cts_assert_refused(cts_tower_tokens(t, &(cts_token_batch){1, ids, bad_id}, 0, out), CTS_E_INPUT,
+                       "id 50, allowed 0 to 49");
+    cts_assert_refused(cts_tower_tokens(t, &(cts_token_batch){1, negative, two}, 0, out), CTS_E_INPUT, "id -1");
+    cts_assert_refused(cts_tower_tokens(t, &(cts_token_batch){2, ids, empty}, 0, out), CTS_E_INPUT, "0 tokens");
+    cts_assert_refused(cts_tower_tokens(t, &(cts_token_batch){1, ids, longer}, 0, out), CTS_E_INPUT,
+                       "13 tokens, allowed 1 to 12");
+    cts_assert_refused(cts_tower_encode_texts(t, 1, texts, n_ids, out), CTS_E_INPUT, "13 tokens");
+    cts_assert_refused(cts_tower_tokens(t, &(cts_token_batch){0, ids, good}, 0, out), CTS_E_INPUT, "0 texts");
     cts_tower_destroy(t);
 }
 
@@ -215,7 +215,7 @@ static void direction_check(const fixture *f, cts_tower *t, int (*forward)(const
             if (pass == 0) {
                 MUST(cts_tower_params_changed(t));
                 MUST(forward(f, t, out));
-                value[side] = model_dot(out, w, (size_t)(rows * D));
+                value[side] = cts_test_dot(out, w, (size_t)(rows * D));
             }
         }
     }
@@ -283,14 +283,14 @@ static void loss_kind(const fixture *f, cts_loss_kind kind)
 static void test_losses(void **state)
 {
     const fixture *f = *state;
-    cts_clip *plain = scratch_pair(1, false, 8);
+    cts_clip *plain = cts_scratch_pair(1, false, 8);
     cts_clip_loss *l = NULL;
     cts_loss_kind k;
 
     loss_kind(f, CTS_LOSS_DCFORMER);
     loss_kind(f, CTS_LOSS_INFONCE);
     loss_kind(f, CTS_LOSS_SIGLIP);
-    assert_refused(cts_clip_loss_create(&l, plain, CTS_LOSS_SIGLIP, 4, f->b, NULL), CTS_E_INPUT, "bias");
+    cts_assert_refused(cts_clip_loss_create(&l, plain, CTS_LOSS_SIGLIP, 4, f->b, NULL), CTS_E_INPUT, "bias");
     MUST(cts_loss_kind_parse(&k, "siglip"));
     assert_int_equal(k, CTS_LOSS_SIGLIP);
     assert_int_equal(cts_loss_kind_parse(&k, "triplet"), CTS_E_INPUT);
@@ -332,10 +332,10 @@ static void test_volume_size(void **state)
     MUST(cts_params_create(&params));
     spec =
         (cts_tower_spec){.params = params, .encoder = def, .config = config, .prefix = "", .result = CTS_RESULT_VECTOR};
-    assert_refused(cts_tower_create(&t, &spec, &o, f->b, NULL), CTS_E_MISMATCH, "wants 8 x 8 x 8");
+    cts_assert_refused(cts_tower_create(&t, &spec, &o, f->b, NULL), CTS_E_MISMATCH, "wants 8 x 8 x 8");
     spec.result = CTS_RESULT_LOGITS;
     o = (cts_tower_options){0};
-    assert_refused(cts_tower_create(&t, &spec, &o, f->b, NULL), CTS_E_INPUT, "logits");
+    cts_assert_refused(cts_tower_create(&t, &spec, &o, f->b, NULL), CTS_E_INPUT, "logits");
     assert_null(t);
     cts_params_destroy(params);
     json_decref(j);

@@ -3,13 +3,13 @@
 
 #include "kernels/base/check.h"
 
-void model_must(int rc, const char *what)
+void cts_test_must(int rc, const char *what)
 {
     if (rc != CTS_OK)
         fail_msg("%s: %s: %s", what, cts_status_name(rc), cts_error());
 }
 
-void *model_alloc(size_t n)
+void *cts_test_alloc(size_t n)
 {
     void *p = calloc(n ? n : 1, 1);
 
@@ -17,7 +17,7 @@ void *model_alloc(size_t n)
     return p;
 }
 
-cts_backend *model_backend(const char *name)
+cts_backend *cts_test_backend(const char *name)
 {
     static cts_pool *pool;
     cts_backend *b = NULL;
@@ -30,7 +30,7 @@ cts_backend *model_backend(const char *name)
     return b;
 }
 
-void model_weights(cts_params *p, const cts_golden *g, uint64_t seed, const char *stored, const char *formula)
+void cts_test_weights(cts_params *p, const cts_golden *g, uint64_t seed, const char *stored, const char *formula)
 {
     char name[512];
 
@@ -58,9 +58,9 @@ void model_weights(cts_params *p, const cts_golden *g, uint64_t seed, const char
     }
 }
 
-float *model_published(const float *in, const int64_t s[5], int64_t shape[5])
+float *cts_test_published(const float *in, const int64_t s[5], int64_t shape[5])
 {
-    float *out = model_alloc((size_t)(s[0] * s[1] * s[2] * s[3] * s[4]) * sizeof *out);
+    float *out = cts_test_alloc((size_t)(s[0] * s[1] * s[2] * s[3] * s[4]) * sizeof *out);
     int64_t at = 0;
 
     for (int64_t b = 0; b < s[0]; b++)
@@ -73,9 +73,9 @@ float *model_published(const float *in, const int64_t s[5], int64_t shape[5])
     return out;
 }
 
-float *model_ours(const float *in, const int64_t s[5])
+float *cts_test_ours(const float *in, const int64_t s[5])
 {
-    float *out = model_alloc((size_t)(s[0] * s[1] * s[2] * s[3] * s[4]) * sizeof *out);
+    float *out = cts_test_alloc((size_t)(s[0] * s[1] * s[2] * s[3] * s[4]) * sizeof *out);
     int64_t at = 0;
 
     for (int64_t b = 0; b < s[0]; b++)
@@ -87,14 +87,14 @@ float *model_ours(const float *in, const int64_t s[5])
     return out;
 }
 
-void model_plan(model_run *r, cts_backend *b, cts_grads *grads)
+void cts_test_plan(model_run *r, cts_backend *b, cts_grads *grads)
 {
     MUST(cts_graph_status(r->g));
     MUST(cts_plan_create(&r->plan, r->g, b));
     MUST(cts_exec_create(&r->e, r->plan, b, grads));
 }
 
-void model_end(model_run *r)
+void cts_test_end(model_run *r)
 {
     cts_exec_destroy(r->e);
     cts_plan_destroy(r->plan);
@@ -102,30 +102,30 @@ void model_end(model_run *r)
     memset(r, 0, sizeof *r);
 }
 
-float *model_read(model_run *r, const char *name, const cts_tensor **t)
+float *cts_test_read(model_run *r, const char *name, const cts_tensor **t)
 {
     const cts_tensor *o = cts_graph_find(r->g, name);
     float *v;
 
     if (!o)
         fail_msg("the graph has no output %s", name);
-    v = model_alloc((size_t)cts_tensor_count(o) * sizeof *v);
+    v = cts_test_alloc((size_t)cts_tensor_count(o) * sizeof *v);
     MUST(cts_exec_read(r->e, o, v));
     if (t)
         *t = o;
     return v;
 }
 
-bool model_grid_near(model_run *r, const char *name, const cts_golden *g, const char *golden, double relative,
-                     double absolute)
+bool cts_test_grid_near(model_run *r, const char *name, const cts_golden *g, const char *golden, double relative,
+                        double absolute)
 {
     const cts_tensor *t;
-    float *v = model_read(r, name, &t), *p;
+    float *v = cts_test_read(r, name, &t), *p;
     int64_t shape[8], want[8];
     bool ok;
 
     assert_int_equal(t->ndim, 5);
-    p = model_published(v, t->shape, shape);
+    p = cts_test_published(v, t->shape, shape);
     assert_int_equal(cts_golden_need_shape(g, want, "%s", golden), 5);
     assert_memory_equal(shape, want, 5 * sizeof *shape);
     ok = cts_golden_near(g, golden, p, (size_t)cts_tensor_count(t), relative, absolute);
@@ -134,7 +134,7 @@ bool model_grid_near(model_run *r, const char *name, const cts_golden *g, const 
     return ok;
 }
 
-double model_dot(const float *a, const float *b, size_t n)
+double cts_test_dot(const float *a, const float *b, size_t n)
 {
     double s = 0;
 
@@ -143,7 +143,7 @@ double model_dot(const float *a, const float *b, size_t n)
     return s;
 }
 
-double model_largest(const cts_golden *g, const char *prefix)
+double cts_test_largest(const cts_golden *g, const char *prefix)
 {
     double top = 0;
 

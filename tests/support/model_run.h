@@ -19,24 +19,24 @@
 #include "tests/support/golden.h"
 
 /* Fails the test with the status and the sentence of a call that did not succeed. */
-#define MUST(call) model_must((call), #call)
+#define MUST(call) cts_test_must((call), #call)
 
-void model_must(int rc, const char *what);
+void cts_test_must(int rc, const char *what);
 /* Zeroed memory, never NULL. */
-void *model_alloc(size_t n);
+void *cts_test_alloc(size_t n);
 
 /* A new back end (NULL = the chosen one) on a pool of 2 threads that lives as long as the program. */
-cts_backend *model_backend(const char *name);
+cts_backend *cts_test_backend(const char *name);
 
 /* Fill every entry: from tensor <stored><name> of g where it is there, by the formula otherwise, whose name is
  * <formula><name>. g NULL = formula only. The temperature keeps its initial value. */
-void model_weights(cts_params *p, const cts_golden *g, uint64_t seed, const char *stored, const char *formula);
+void cts_test_weights(cts_params *p, const cts_golden *g, uint64_t seed, const char *stored, const char *formula);
 
 /* [b, z, x, y, c] -> (b, c, x, y, z), malloc'd; shape gets the latter. */
-float *model_published(const float *in, const int64_t s[5], int64_t shape[5]);
+float *cts_test_published(const float *in, const int64_t s[5], int64_t shape[5]);
 
 /* The way back: (b, c, x, y, z) of published shape s -> [b, z, x, y, c], malloc'd. */
-float *model_ours(const float *in, const int64_t s[5]);
+float *cts_test_ours(const float *in, const int64_t s[5]);
 
 /* Graph, plan and exec of one case. */
 typedef struct {
@@ -46,21 +46,21 @@ typedef struct {
 } model_run;
 
 /* Plan and exec of r->g. */
-void model_plan(model_run *r, cts_backend *b, cts_grads *grads);
+void cts_test_plan(model_run *r, cts_backend *b, cts_grads *grads);
 /* End all three. */
-void model_end(model_run *r);
+void cts_test_end(model_run *r);
 
 /* The output `name` of the last run, malloc'd. */
-float *model_read(model_run *r, const char *name, const cts_tensor **t);
+float *cts_test_read(model_run *r, const char *name, const cts_tensor **t);
 
 /* Output `name`, a grid, in published order against golden tensor `golden`. Returns whether it is near. */
-bool model_grid_near(model_run *r, const char *name, const cts_golden *g, const char *golden, double relative,
-                     double absolute);
+bool cts_test_grid_near(model_run *r, const char *name, const cts_golden *g, const char *golden, double relative,
+                        double absolute);
 
-double model_dot(const float *a, const float *b, size_t n);
+double cts_test_dot(const float *a, const float *b, size_t n);
 
 /* Largest magnitude over the golden gradients named <prefix>*: what gradients that are zero in exact arithmetic are
  * held to. */
-double model_largest(const cts_golden *g, const char *prefix);
+double cts_test_largest(const cts_golden *g, const char *prefix);
 
 #endif

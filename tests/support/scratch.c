@@ -5,7 +5,7 @@
 
 static char scratch_dir[64];
 
-int scratch_make(void **state)
+int cts_scratch_make(void **state)
 {
     (void)state;
     strcpy(scratch_dir, "/tmp/cts-encoders-XXXXXX");
@@ -13,13 +13,13 @@ int scratch_make(void **state)
     return 0;
 }
 
-int scratch_remove(void **state)
+int cts_scratch_remove(void **state)
 {
     (void)state;
     return cts_remove_tree(scratch_dir);
 }
 
-const char *scratch(const char *name)
+const char *cts_scratch(const char *name)
 {
     static char path[4][256];
     static int k;
@@ -29,19 +29,19 @@ const char *scratch(const char *name)
     return path[k];
 }
 
-void scratch_write(const char *path, const void *p, size_t n)
+void cts_scratch_write(const char *path, const void *p, size_t n)
 {
     MUST(cts_file_write_atomic(path, p, n));
 }
 
-void assert_refused(int rc, int want, const char *word)
+void cts_assert_refused(int rc, int want, const char *word)
 {
     if (rc != want || !strstr(cts_error(), word))
         fail_msg("status %s (\"%s\"), wanted %s and \"%s\"", cts_status_name(rc), cts_error(), cts_status_name(want),
                  word);
 }
 
-cts_clip *scratch_pair(uint64_t seed, bool learned, int hidden)
+cts_clip *cts_scratch_pair(uint64_t seed, bool learned, int hidden)
 {
     json_t *j =
         json_pack("{s:{s:s, s:{s:[i,i,i,i,i], s:[i,i,i,i,i], s:[i,i,i,i], s:[i,i,i]}}, s:{s:s, s:{s:i, s:i, s:i, "
@@ -63,7 +63,7 @@ cts_clip *scratch_pair(uint64_t seed, bool learned, int hidden)
     return m;
 }
 
-bool same_params(const cts_params *a, const cts_params *b)
+bool cts_same_params(const cts_params *a, const cts_params *b)
 {
     if (cts_params_n(a) != cts_params_n(b))
         return false;

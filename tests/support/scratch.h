@@ -7,21 +7,21 @@
 #include "tests/support/model_run.h"
 
 /* cmocka group set-up and tear-down: make the folder, remove it with all it holds. */
-int scratch_make(void **state);
-int scratch_remove(void **state);
+int cts_scratch_make(void **state);
+int cts_scratch_remove(void **state);
 
 /* Path of a name in the scratch folder; valid until the fourth call after it. */
-const char *scratch(const char *name);
+const char *cts_scratch(const char *name);
 
-void scratch_write(const char *path, const void *p, size_t n);
+void cts_scratch_write(const char *path, const void *p, size_t n);
 
 /* The call failed with this status and its sentence holds word. */
-void assert_refused(int rc, int want, const char *word);
+void cts_assert_refused(int rc, int want, const char *word);
 
 /* Few channels, two layers of text. learned: temperature and bias are parameters. hidden: width of the text encoder. */
-cts_clip *scratch_pair(uint64_t seed, bool learned, int hidden);
+cts_clip *cts_scratch_pair(uint64_t seed, bool learned, int hidden);
 
 /* Same names, shapes and bits. */
-bool same_params(const cts_params *a, const cts_params *b);
+bool cts_same_params(const cts_params *a, const cts_params *b);
 
 #endif

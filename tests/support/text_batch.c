@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support/text_batch.h"
 
-text_batch text_pack(const int64_t *ids, const int64_t *mask, const int64_t *types, int64_t n_seq, int64_t width,
-                     bool padded)
+text_batch cts_text_pack(const int64_t *ids, const int64_t *mask, const int64_t *types, int64_t n_seq, int64_t width,
+                         bool padded)
 {
     text_batch b = {.n_seq = n_seq, .width = width};
     size_t most = (size_t)(n_seq * width);
 
-    b.ids = model_alloc(most * sizeof *b.ids);
-    b.positions = model_alloc(most * sizeof *b.positions);
-    b.types = model_alloc(most * sizeof *b.types);
-    b.key_mask = model_alloc(most * sizeof *b.key_mask);
-    b.row = model_alloc(most * sizeof *b.row);
-    b.offsets = model_alloc((size_t)(n_seq + 1) * sizeof *b.offsets);
-    b.first = model_alloc((size_t)n_seq * sizeof *b.first);
+    b.ids = cts_test_alloc(most * sizeof *b.ids);
+    b.positions = cts_test_alloc(most * sizeof *b.positions);
+    b.types = cts_test_alloc(most * sizeof *b.types);
+    b.key_mask = cts_test_alloc(most * sizeof *b.key_mask);
+    b.row = cts_test_alloc(most * sizeof *b.row);
+    b.offsets = cts_test_alloc((size_t)(n_seq + 1) * sizeof *b.offsets);
+    b.first = cts_test_alloc((size_t)n_seq * sizeof *b.first);
     for (int64_t s = 0; s < n_seq; s++) {
         int64_t len = width;
 
@@ -34,7 +34,7 @@ text_batch text_pack(const int64_t *ids, const int64_t *mask, const int64_t *typ
     return b;
 }
 
-void text_free(text_batch *b)
+void cts_text_free(text_batch *b)
 {
     free(b->ids);
     free(b->positions);
@@ -45,7 +45,7 @@ void text_free(text_batch *b)
     free(b->first);
 }
 
-void text_write(cts_exec *e, const cts_encoder_inputs *in, const text_batch *b)
+void cts_text_write(cts_exec *e, const cts_encoder_inputs *in, const text_batch *b)
 {
     MUST(cts_exec_write(e, in->ids, b->ids));
     MUST(cts_exec_write(e, in->positions, b->positions));

@@ -14,11 +14,11 @@ typedef struct {
 
 /* ids, mask [n_seq, width]; types NULL = 0. padded: padding stays in and is hidden by the key mask; otherwise a row
  * ends with its last unmasked token, and the mask hides only holes. */
-text_batch text_pack(const int64_t *ids, const int64_t *mask, const int64_t *types, int64_t n_seq, int64_t width,
-                     bool padded);
+text_batch cts_text_pack(const int64_t *ids, const int64_t *mask, const int64_t *types, int64_t n_seq, int64_t width,
+                         bool padded);
 
-void text_free(text_batch *b);
+void cts_text_free(text_batch *b);
 /* All inputs of an encoder from b. */
-void text_write(cts_exec *e, const cts_encoder_inputs *in, const text_batch *b);
+void cts_text_write(cts_exec *e, const cts_encoder_inputs *in, const text_batch *b);
 
 #endif
