@@ -1,4 +1,4 @@
-/* Every command on a small set of phantoms: the JSON that scripts rely on, the exit codes, and what happens to bad input.
+/* Every command on a small set of phantoms: the JSON that scripts rely on, the exit codes, and what bad input does.
  * SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <math.h>
@@ -41,7 +41,7 @@ static void refuses(int code, const char *arguments, const char *word)
         fail_msg("%s: looked for \"%s\" in:\n%s%s", arguments, word, cts_program_out(), cts_program_err());
 }
 
-/* Every field that a command prints is named in docs/JSON.md. Names that begin with a digit are values (percentiles). */
+/* Every field that a command prints is named in docs/JSON.md. Names that begin with a digit are percentiles. */
 static void documented(const json_t *j)
 {
     static char *text;

@@ -109,7 +109,7 @@ static void test_recall(void **state)
     assert_int_equal(cts_evaluate_recall(&r, &x, NULL), CTS_E_INPUT);
     for (int i = 0; i < 4; i++) { /* image i is axis i; text i too, but for text 3, which looks like image 0 */
         float image[DIM] = {0}, text[DIM] = {0};
-        char id[8];
+        char id[16];
 
         image[i] = 1.0f;
         text[i == 3 ? 0 : i] = 1.0f;

@@ -27,7 +27,7 @@ json_t *cts_program_json(void);
 
 /* Field by a path such as "query.kind" or "hits.0.score"; a missing one fails the running test. Borrowed. */
 const json_t *cts_json_at(const json_t *j, const char *path);
-/* The running test fails unless the keys of the object j are exactly those of the space-separated list, in its order. */
+/* The running test fails unless the keys of the object j are those of the space-separated list, in its order. */
 void cts_json_keys(const json_t *j, const char *keys);
 
 #endif

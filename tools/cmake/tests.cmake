@@ -52,7 +52,8 @@ function(cts_test_properties test stem)
     set(environment "CTS_BIN=${CTS_BINARY};CTS_SOURCE_DIR=${CMAKE_SOURCE_DIR}")
     if(CTS_SANITIZE)
         # An allocation nobody can satisfy must fail as it does without the sanitizer: that path is tested.
-        list(APPEND environment "ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1"
+        # detect_stack_use_after_return stays off: with it gcc 12.2 misaligns 64-byte vectors on the stack (PR 110027).
+        list(APPEND environment "ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=0"
             "UBSAN_OPTIONS=print_stacktrace=1")
     endif()
     set_tests_properties(${test} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77 TIMEOUT 600
