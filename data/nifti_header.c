@@ -192,8 +192,10 @@ static void from_quaternion(double m[3][4], const raw_header *r, const double mm
         m[w][3] = r->qoffset[w];
 }
 
-static double determinant(const double m[3][4])
+static double determinant(const cts_nifti_header *h)
 {
+    const double(*m)[4] = (const double(*)[4])h->affine;
+
     return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
            m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
 }
@@ -238,10 +240,10 @@ static int set_geometry(const raw_header *r, cts_nifti_header *h)
     }
     if (r->sform <= 0) /* exact, where the rotation would round */
         memcpy(h->spacing, h->pixdim, sizeof h->spacing);
-    if (!(fabs(determinant((const double(*)[4])h->affine)) > 1e-6 * volume))
+    if (!(fabs(determinant(h)) > 1e-6 * volume))
         return cts_fail(CTS_E_INPUT,
                         "%s: the affine of %s is singular (determinant %g), allowed three independent axes", r->name,
-                        form, determinant((const double(*)[4])h->affine));
+                        form, determinant(h));
     return CTS_OK;
 }
 

@@ -193,7 +193,7 @@ cts_tensor *cts_block_decomp_conv(cts_build *b, cts_tensor *x, int64_t cout, int
     for (int i = 0; i < 3; i++) {
         cts_tensor *y = cts_build_recompute(b, branch(b, x, i, axis_of[i], cout, k, stride, depthwise));
         size_t mark = cts_build_push(b, "norm.");
-        char name[8];
+        char name[16];
 
         snprintf(name, sizeof name, "%d", i);
         y = cts_block_batch_norm(b, y, name);

@@ -38,7 +38,7 @@ cts_train_setup cts_train_defaults(void)
                          .vocab = 4000,
                          .latent = 512,
                          .learned_temperature = true,
-                         .temperature = log(1.0 / 0.07),
+                         .temperature = 1.0,
                          .dropout = 0.1,
                          .pooling = "mean",
                          .text_init = 0.05,

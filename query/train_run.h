@@ -37,8 +37,8 @@ typedef struct {
     bool quiet;
 } cts_train_setup;
 
-/* The recipe that `--preset ctsearch` stands for (docs/TRAINING.md): sentences of the report, learned temperature,
- * AdamW with warm-up and cosine. */
+/* Our own way to train a pair from scratch: sentences of the report, mean pooling, a learned temperature that starts at
+ * e, AdamW with warm-up and cosine. docs/BENCHMARK.md has what it reaches. */
 cts_train_setup cts_train_defaults(void);
 
 typedef struct {
