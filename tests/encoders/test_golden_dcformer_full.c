@@ -22,7 +22,7 @@ static void full_case(const cts_golden *g, const char *model, const char *size, 
     void *config = NULL;
     cts_plan_info info;
     model_run run = {0};
-    char name[64], stage[16];
+    char name[160], stage[16];
     bool ok = true;
     cts_build b;
     float *mean;
