@@ -10,6 +10,7 @@
 
 static const char *const prefixes[CTS_SIDE_COUNT] = {"visual_transformer.", "text_transformer."};
 static const char *const projections[CTS_SIDE_COUNT] = {"to_visual_latent.weight", "to_text_latent.weight"};
+static const char *const norms[CTS_SIDE_COUNT] = {"visual_norm", "text_norm"};
 static const char *const side_keys[CTS_SIDE_COUNT] = {"image", "text"};
 static const char *const loss_names[] = {"dcformer", "infonce", "siglip"};
 
@@ -21,6 +22,11 @@ const char *cts_clip_prefix(cts_side side)
 const char *cts_clip_projection(cts_side side)
 {
     return projections[side];
+}
+
+const char *cts_clip_norm(const cts_clip_config *c, cts_side side)
+{
+    return c->projection_norm ? norms[side] : NULL;
 }
 
 int cts_loss_kind_parse(cts_loss_kind *out, const char *name)
@@ -36,6 +42,17 @@ int cts_loss_kind_parse(cts_loss_kind *out, const char *name)
 const char *cts_loss_kind_name(cts_loss_kind k)
 {
     return loss_names[k];
+}
+
+static int parse_norm(cts_clip_config *c, const json_t *j, const char *file)
+{
+    const char *norm = "none";
+    int rc = cts_json_string(&norm, j, "projection_norm", false, file);
+
+    if (rc == CTS_OK && strcmp(norm, "none") != 0 && strcmp(norm, "batch") != 0)
+        rc = cts_fail(CTS_E_INPUT, "%s: field \"projection_norm\" is \"%s\", allowed none, batch", file, norm);
+    c->projection_norm = !strcmp(norm, "batch");
+    return rc;
 }
 
 static int parse_temperature(cts_clip_config *c, const json_t *j, const char *file)
@@ -93,7 +110,7 @@ int cts_clip_config_parse(cts_clip_config *out, const json_t *j, const char *fil
         }
     }
     if ((rc = cts_json_int(&c.latent_dim, j, "latent_dim", false, 1, 65536, file)) != CTS_OK ||
-        (rc = parse_temperature(&c, j, file)) != CTS_OK)
+        (rc = parse_norm(&c, j, file)) != CTS_OK || (rc = parse_temperature(&c, j, file)) != CTS_OK)
         goto out;
     *out = c;
     memset(&c, 0, sizeof c);
@@ -111,10 +128,11 @@ json_t *cts_clip_config_write(const cts_clip_config *c)
         json_decref(t);
         return NULL;
     }
-    return json_pack("{s:s, s:i, s:o, s:o, s:I, s:o}", "format", "ctsearch-clip", "version", 1, "image",
+    return json_pack("{s:s, s:i, s:o, s:o, s:I, s:s, s:o}", "format", "ctsearch-clip", "version", 1, "image",
                      cts_encoder_to_json(c->encoder[CTS_SIDE_IMAGE], c->config[CTS_SIDE_IMAGE]), "text",
                      cts_encoder_to_json(c->encoder[CTS_SIDE_TEXT], c->config[CTS_SIDE_TEXT]), "latent_dim",
-                     (json_int_t)c->latent_dim, "temperature", t);
+                     (json_int_t)c->latent_dim, "projection_norm", c->projection_norm ? "batch" : "none", "temperature",
+                     t);
 }
 
 void cts_clip_config_clear(cts_clip_config *c)
@@ -124,20 +142,27 @@ void cts_clip_config_clear(cts_clip_config *c)
     memset(c, 0, sizeof *c);
 }
 
+cts_tensor *cts_clip_project(cts_build *b, cts_tensor *vector, const char *norm, const char *projection,
+                             int64_t latent_dim)
+{
+    int64_t width = cts_tensor_channels(vector);
+    cts_tensor *x = norm ? cts_block_batch_norm(b, vector, norm) : vector;
+    cts_tensor *w = cts_build_param(b, projection, cts_init_fan_in(width), 2, (int64_t[]){latent_dim, width});
+
+    return cts_op_l2_norm(b->graph, cts_op_linear(b->graph, x, w, NULL), 1e-12f);
+}
+
 cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_side side, const cts_encoder_inputs *in,
                                  cts_encoder_outputs *enc)
 {
     cts_encoder_outputs o = {0};
     size_t mark = cts_build_push(b, "%s", prefixes[side]);
-    cts_tensor *w;
 
     c->encoder[side]->build(b, c->config[side], in, &o);
     cts_build_pop(b, mark);
     if (enc)
         *enc = o;
-    w = cts_build_param(b, projections[side], cts_init_fan_in(cts_tensor_channels(o.vector)), 2,
-                        (int64_t[]){c->latent_dim, cts_tensor_channels(o.vector)});
-    return cts_op_l2_norm(b->graph, cts_op_linear(b->graph, o.vector, w, NULL), 1e-12f);
+    return cts_clip_project(b, o.vector, cts_clip_norm(c, side), projections[side], c->latent_dim);
 }
 
 static cts_tensor *temperature(cts_build *b, const cts_clip_config *c)

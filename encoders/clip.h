@@ -6,6 +6,11 @@
  * to_visual_latent.weight, to_text_latent.weight, temperature [1] (the logarithm of the scale: 1 gives the scale e of
  * DCFormer).
  *
+ * "projection_norm": "batch" puts a batch norm (visual_norm.*, text_norm.*) between vector and projection. The published
+ * models have none. Training from scratch needs it: the pooled features of a new encoder are one large common mean and
+ * small differences, every noisy step moves the projection along that mean, and soon all embeddings point one way, where
+ * the gradient vanishes (docs/BENCHMARK.md has the curve). The norm takes the common part out of every batch.
+ *
  * The towers and the loss are separate graphs: a tower's backward starts from given gradients of its embeddings, the
  * loss graph takes the embeddings of the whole batch. So gradient caching, several devices and frozen towers differ
  * only in who fills the loss graph.
@@ -13,7 +18,8 @@
  * config.json:
  *   {"format": "ctsearch-clip", "version": 1,
  *    "image": {"encoder": "dcformer", "config": {..}}, "text": {"encoder": "bert", "config": {..}},
- *    "latent_dim": 512, "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0}}
+ *    "latent_dim": 512, "projection_norm": "none" | "batch",
+ *    "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0}}
  * The bias is there for the sigmoid loss only. Reading, {"preset": "dcformer-nano", "config": {..}} may stand for an
  * encoder: the fields of config then replace the preset's.
  * SPDX-License-Identifier: MIT */
@@ -29,6 +35,7 @@ typedef struct {
     void *config[CTS_SIDE_COUNT]; /* owned */
     int64_t latent_dim;
     bool learned_temperature; /* temperature is a parameter, not a state */
+    bool projection_norm;     /* a batch norm over the encoder's vector before the projection; ours, see below */
     double temperature;       /* its initial value: log of the scale */
     bool has_bias;            /* parameter logit_bias [1], for the sigmoid loss */
     double bias;
@@ -55,7 +62,12 @@ void cts_clip_destroy(cts_clip *m); /* NULL allowed */
 /* Prefix of a side's encoder ("visual_transformer.") and the name of its projection ("to_visual_latent.weight"). */
 const char *cts_clip_prefix(cts_side side);
 const char *cts_clip_projection(cts_side side);
+/* Name of the batch norm before a side's projection; NULL when the configuration has none. */
+const char *cts_clip_norm(const cts_clip_config *c, cts_side side);
 
+/* vector [N, C] -> batch norm under `norm` (NULL = none) -> linear `projection` [latent_dim, C] -> L2 norm. */
+cts_tensor *cts_clip_project(cts_build *b, cts_tensor *vector, const char *norm, const char *projection,
+                             int64_t latent_dim);
 /* Append one tower: encoder under its prefix, projection, L2 norm. Result [N, latent_dim]. The flags of b decide the
  * form. The encoder's own outputs go to *enc when it is not NULL. */
 cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_side side, const cts_encoder_inputs *in,

@@ -33,6 +33,7 @@ cts_tower_spec cts_clip_tower_spec(const cts_clip *m, cts_side side)
         .config = m->config.config[side],
         .prefix = cts_clip_prefix(side),
         .projection = cts_clip_projection(side),
+        .norm = cts_clip_norm(&m->config, side),
         .latent_dim = m->config.latent_dim,
         .result = CTS_RESULT_EMBEDDING,
     };
@@ -81,15 +82,11 @@ static int check_options(cts_tower *t)
 
 static cts_tensor *result_of(cts_build *b, const cts_tower_spec *s, const cts_encoder_outputs *o)
 {
-    cts_init init = cts_init_fan_in(o->vector ? cts_tensor_channels(o->vector) : 1);
-    cts_tensor *w;
-
     if (s->result == CTS_RESULT_LOGITS)
         return o->logits;
     if (s->result == CTS_RESULT_VECTOR)
         return o->vector;
-    w = cts_build_param(b, s->projection, init, 2, (int64_t[]){s->latent_dim, cts_tensor_channels(o->vector)});
-    return cts_op_l2_norm(b->graph, cts_op_linear(b->graph, o->vector, w, NULL), 1e-12f);
+    return cts_clip_project(b, o->vector, s->norm, s->projection, s->latent_dim);
 }
 
 static int build_graph(cts_tower *t)

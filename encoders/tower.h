@@ -24,6 +24,7 @@ typedef struct {
     const void *config;
     const char *prefix;     /* "" = none */
     const char *projection; /* EMBEDDING: name of the weight [latent_dim, vector_dim] */
+    const char *norm;       /* EMBEDDING: batch norm before it; NULL = none */
     int64_t latent_dim;     /* EMBEDDING */
     cts_result_kind result;
 } cts_tower_spec;

@@ -32,7 +32,7 @@ enum {
     KEY_DROPOUT,
     KEY_POOLING,
     KEY_TEXT_INIT,
-    KEY_NO_CENTER,
+    KEY_NO_NORM,
     KEY_RECIPE,
     KEY_SPACING,
     KEY_SIZE,
@@ -91,7 +91,7 @@ static const struct argp_option argp_options[] = {
     {"pooling", KEY_POOLING, "KIND", 0, "What a new text encoder projects: mean of the tokens or cls (default mean)",
      4},
     {"text-init", KEY_TEXT_INIT, "X", 0, "Standard deviation of its initial weights (default 0.05; BERT: 0.02)", 4},
-    {"no-center", KEY_NO_CENTER, NULL, 0, "Do not take the mean direction out of a new model's projections", 4},
+    {"no-projection-norm", KEY_NO_NORM, NULL, 0, "No batch norm before a new model's projections, as published", 4},
     {NULL, 0, NULL, 0, "Volumes:", 5},
     {"recipe", KEY_RECIPE, "NAME", 0, "Named preprocessing, such as dcformer-512 (the default)", 5},
     {"size", KEY_SIZE, "Z,X,Y", 0, "Free recipe: voxels of the tensor", 5},
@@ -162,8 +162,8 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
             argp_error(state, "--pooling: got %s, allowed: mean, cls", arg);
         s->pooling = arg;
         return 0;
-    case KEY_NO_CENTER:
-        s->center = false;
+    case KEY_NO_NORM:
+        s->projection_norm = false;
         return 0;
     case KEY_TEXT_INIT:
         s->text_init = cts_cli_double(state, "--text-init", arg, 1e-4, 1);

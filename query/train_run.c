@@ -12,7 +12,6 @@
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/train_data.h"
-#include "train/clip_init.h"
 
 typedef struct {
     const cts_train_setup *s;
@@ -42,7 +41,7 @@ cts_train_setup cts_train_defaults(void)
                          .dropout = 0.1,
                          .pooling = "mean",
                          .text_init = 0.05,
-                         .center = true,
+                         .projection_norm = true,
                          .draw = CTS_DRAW_SENTENCES};
 
     s.loop =
@@ -150,8 +149,9 @@ static int new_model(job *j)
                                      "attention_probs_dropout_prob", j->s->dropout, "pooling", j->s->pooling,
                                      "initializer_range", j->s->text_init))))
         goto out;
-    all = json_pack("{s:s, s:i, s:O, s:O, s:I, s:{s:s, s:f}}", "format", "ctsearch-clip", "version", 1, "image", image,
-                    "text", text, "latent_dim", (json_int_t)j->s->latent, "temperature", "kind",
+    all = json_pack("{s:s, s:i, s:O, s:O, s:I, s:s, s:{s:s, s:f}}", "format", "ctsearch-clip", "version", 1, "image",
+                    image, "text", text, "latent_dim", (json_int_t)j->s->latent, "projection_norm",
+                    j->s->projection_norm ? "batch" : "none", "temperature", "kind",
                     j->s->learned_temperature ? "learned" : "constant", "value", j->s->temperature);
     if (!all) {
         rc = cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
@@ -312,10 +312,6 @@ static int run_loop(job *j)
     c.seed = j->common->seed;
     if (j->s->epochs > 0)
         c.schedule.steps = cts_max_i64(1, j->s->epochs * ((int64_t)j->data.n / c.batch) / c.accumulate);
-    /* A resumed run takes its values from the checkpoint, a given model brings its own. */
-    if (!j->init && !c.resume && j->s->center &&
-        (rc = cts_clip_center_projections(j->clip, &pairs, c.batch, c.max_tokens, j->rt->backend)))
-        return rc;
     cts_progress_start(&j->bar, "training", (uint64_t)c.schedule.steps);
     rc = cts_clip_train(j->clip, &pairs, &c, &hooks, j->rt->backend, &j->sum->loop);
     cts_progress_end(&j->bar);

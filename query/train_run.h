@@ -24,11 +24,11 @@ typedef struct {
     int32_t vocab;                  /* of a learned one */
     int64_t latent;
     bool learned_temperature;
-    double temperature;  /* log of the scale; initial value when learned */
-    double dropout;      /* of a new text encoder */
-    const char *pooling; /* of a new text encoder: "cls" or "mean" */
-    double text_init;    /* standard deviation of its initial weights */
-    bool center;         /* start a new model with centred projections (train/clip_init.h) */
+    double temperature;   /* log of the scale; initial value when learned */
+    double dropout;       /* of a new text encoder */
+    const char *pooling;  /* of a new text encoder: "cls" or "mean" */
+    double text_init;     /* standard deviation of its initial weights */
+    bool projection_norm; /* of a new model: batch norms before the projections (encoders/clip.h) */
     cts_recipe recipe;
     bool recipe_given; /* with init: refuse another recipe than the model's */
     cts_draw_kind draw;

@@ -45,7 +45,8 @@ static void full_case(const cts_golden *g, const char *model, const char *size, 
     MUST(cts_exec_forward(run.e, 0));
     for (int s = 0; s <= 5; s++) { /* 5 = the encoder's output, which is stage 4 */
         snprintf(stage, sizeof stage, "stage%d", s < 5 ? s : 4);
-        snprintf(name, sizeof name, "%s.%s.%s", model, size, s < 5 ? stage : "encoder");
+        assert_in_range(snprintf(name, sizeof name, "%s.%s.%s", model, size, s < 5 ? stage : "encoder"), 1,
+                        sizeof name - 1);
         if (cts_golden_has(g, "%s", name))
             ok &= cts_test_grid_near(&run, stage, g, name, full_limit(name), 0);
     }
