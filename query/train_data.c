@@ -9,32 +9,64 @@
 #include "kernels/base/status.h"
 #include "query/engine.h"
 
+static void free_texts(char **text, size_t n)
+{
+    for (size_t i = 0; text && i < n; i++)
+        free(text[i]);
+    free(text);
+}
+
+/* The text of a record and its two sections at place t->n. *empty: the report says nothing. */
+static int keep_texts(cts_train_data *t, const cts_record *r, bool *empty)
+{
+    const char *parts[3][2] = {{r->findings, r->impressions}, {r->findings, NULL}, {NULL, r->impressions}};
+    char **into[3] = {&t->text[t->n], &t->section[0][t->n], &t->section[1][t->n]};
+    cts_str s = {0};
+    int rc = CTS_OK;
+
+    for (int k = 0; !rc && k < 3; k++) {
+        rc = cts_report_text(&s, CTS_TEXT_CLEAN, parts[k][0], parts[k][1]);
+        if (k == 0)
+            *empty = s.n == 0;
+        free(*into[k]);
+        if (!rc && !(*into[k] = cts_strdup(cts_str_text(&s))))
+            rc = cts_fail(CTS_E_NOMEM, "out of memory for reports");
+    }
+    cts_str_free(&s);
+    return rc;
+}
+
+static int keep_record(cts_train_data *t, const cts_record *r)
+{
+    bool empty = true;
+    int rc = r->has_report ? keep_texts(t, r, &empty) : CTS_OK;
+
+    if (empty)
+        t->without_report++;
+    else if (!r->path)
+        t->without_volume++;
+    else
+        t->record[t->n++] = r;
+    return rc;
+}
+
 int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_recipe *recipe)
 {
-    cts_train_data t = {
-        .record = malloc((d->n + 1) * sizeof *t.record), .text = calloc(d->n + 1, sizeof *t.text), .recipe = *recipe};
-    cts_str s = {0};
-    int rc = t.record && t.text ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
+    cts_train_data t = {.record = malloc((d->n + 1) * sizeof *t.record),
+                        .text = calloc(d->n + 1, sizeof *t.text),
+                        .section = {calloc(d->n + 1, sizeof *t.text), calloc(d->n + 1, sizeof *t.text)},
+                        .recipe = *recipe};
+    int rc = CTS_OK;
 
-    for (size_t i = 0; !rc && i < d->n; i++) {
-        const cts_record *r = &d->records[i];
-
-        if (!r->has_report || (!(rc = cts_report_text(&s, CTS_TEXT_CLEAN, r->findings, r->impressions)) && !s.n)) {
-            t.without_report++;
-        } else if (!rc && !r->path) {
-            t.without_volume++;
-        } else if (!rc) {
-            t.record[t.n] = r;
-            if (!(t.text[t.n++] = cts_strdup(cts_str_text(&s))))
-                rc = cts_fail(CTS_E_NOMEM, "out of memory for reports");
-        }
-    }
+    if (!t.record || !t.text || !t.section[0] || !t.section[1])
+        rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
+    for (size_t i = 0; !rc && i < d->n; i++)
+        rc = keep_record(&t, &d->records[i]);
     if (!rc && !t.n)
         rc = cts_fail(CTS_E_INPUT,
                       "training data: got %zu records, %zu of them without a volume file and %zu without a report; "
                       "allowed: at least one with both",
                       d->n, t.without_volume, t.without_report);
-    cts_str_free(&s);
     if (rc) {
         cts_train_data_free(&t);
         return rc;
@@ -45,9 +77,10 @@ int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_rec
 
 void cts_train_data_free(cts_train_data *t)
 {
-    for (size_t i = 0; t->text && i < t->n; i++)
-        free(t->text[i]);
-    free(t->text);
+    /* one place beyond the last kept record may hold the texts of one that was passed over */
+    free_texts(t->text, t->n + 1);
+    free_texts(t->section[0], t->n + 1);
+    free_texts(t->section[1], t->n + 1);
     free(t->record);
     if (t->has_tokens)
         cts_report_tokens_free(&t->tokens);
@@ -56,7 +89,8 @@ void cts_train_data_free(cts_train_data *t)
 
 int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_draw_kind kind, uint64_t seed)
 {
-    int rc = cts_report_tokens_make(&t->tokens, tok, (const char *const *)t->text, t->n, kind, seed);
+    int rc = cts_report_tokens_make(&t->tokens, tok, (const char *const *)t->section[0],
+                                    (const char *const *)t->section[1], t->n, kind, seed);
 
     t->has_tokens = rc == CTS_OK;
     return rc;

@@ -11,6 +11,7 @@
 typedef struct {
     const cts_record **record; /* [n] those with both; borrowed from the data set */
     char **text;               /* [n] clean report texts */
+    char **section[2];         /* [n] clean findings, clean impressions; "" where not given */
     size_t n, without_volume, without_report;
     cts_recipe recipe;
     cts_report_tokens tokens;

@@ -2,6 +2,7 @@
 #include "train/report_tokens.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,24 +51,34 @@ static int add_sentence(cts_report_ids *r, const cts_tokenizer *t, const char *t
     return rc;
 }
 
-static int tokenise(cts_report_ids *r, const cts_tokenizer *t, const char *text)
+static int add_section(cts_report_ids *r, const cts_tokenizer *t, const char *text)
 {
     int rc = CTS_OK;
 
-    r->key = cts_fnv1a64(text, strlen(text));
-    if (!(r->at = calloc(MAX_SENTENCES + 1, sizeof *r->at)))
-        return cts_fail(CTS_E_NOMEM, "out of memory for token ids");
     for (size_t n; !rc && *text; text += n) {
         n = sentence_bytes(text);
         rc = add_sentence(r, t, text, n);
     }
-    if (!rc && !r->n_sentences)
+    return rc;
+}
+
+static int tokenise(cts_report_ids *r, const cts_tokenizer *t, const char *findings, const char *impression)
+{
+    int rc;
+
+    r->key = cts_rng_split(cts_fnv1a64(findings, strlen(findings)), cts_fnv1a64(impression, strlen(impression)));
+    if (!(r->at = calloc(MAX_SENTENCES + 1, sizeof *r->at)))
+        return cts_fail(CTS_E_NOMEM, "out of memory for token ids");
+    if ((rc = add_section(r, t, findings)))
+        return rc;
+    r->n_findings = r->n_sentences;
+    if (!(rc = add_section(r, t, impression)) && !r->n_sentences)
         rc = cts_fail(CTS_E_INPUT, "report: got one without a word, allowed: at least one token");
     return rc;
 }
 
-int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *texts, size_t n,
-                           cts_draw_kind kind, uint64_t seed)
+int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *findings,
+                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t seed)
 {
     cts_report_tokens r = {.report = calloc(n + 1, sizeof *r.report), .n = n, .seed = seed, .kind = kind};
     int32_t ends[2];
@@ -77,8 +88,8 @@ int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const
 
     CTS_ASSERT(rc || n_ends == 2, "an empty sequence is its two end tokens");
     for (size_t i = 0; !rc && i < n; i++)
-        if ((rc = tokenise(&r.report[i], t, texts[i])))
-            rc = cts_fail_in(rc, "text %zu", i + 1);
+        if ((rc = tokenise(&r.report[i], t, findings[i], impressions[i])))
+            rc = cts_fail_in(rc, "report %zu", i + 1);
     if (rc) {
         cts_report_tokens_free(&r);
         return rc;
@@ -102,14 +113,22 @@ void cts_report_tokens_free(cts_report_tokens *r)
 /* Which sentences, in which order: order[0 .. returned). */
 static size_t choose(const cts_report_tokens *r, size_t i, uint64_t draw, uint16_t order[MAX_SENTENCES])
 {
-    size_t n = r->report[i].n_sentences, keep = n;
+    const cts_report_ids *rep = &r->report[i];
     cts_rng g = cts_rng_make(cts_rng_split(cts_rng_split(r->seed, 0x73656e74 + i), draw));
+    size_t from = 0, n = rep->n_sentences, keep;
+    bool both = rep->n_findings > 0 && rep->n_findings < n, impression = both && cts_rng_below(&g, 2);
 
+    if (r->kind == CTS_DRAW_SENTENCES && impression) {
+        from = rep->n_findings;
+        n -= from;
+    } else if (r->kind == CTS_DRAW_SENTENCES && both) {
+        n = rep->n_findings;
+    }
     for (size_t k = 0; k < n; k++)
-        order[k] = (uint16_t)k;
+        order[k] = (uint16_t)(from + k);
     if (r->kind == CTS_DRAW_REPORT)
         return n;
-    keep = 1 + (size_t)cts_rng_below(&g, n);
+    keep = impression ? n : 1 + (size_t)cts_rng_below(&g, n);
     for (size_t k = 0; k < keep; k++) {
         size_t j = k + (size_t)cts_rng_below(&g, n - k);
         uint16_t t = order[k];

@@ -1,5 +1,7 @@
-/* Reports as token ids, tokenised once, and drawn for training: the whole report, or some of its sentences in
- * another order at each epoch, so that a text tower that is asked short questions later has seen short texts.
+/* Reports as token ids, tokenised once, and drawn for training: the whole report, or a part of it that changes from
+ * epoch to epoch. Of a long report most words are the writer's choice and not the scan's; the impression says the
+ * positives in few words, the findings say what is absent. Drawing either of them, or some sentences, gives the image
+ * tower a clear target early and shows the text tower texts as short as the questions it will be asked.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_TRAIN_REPORT_TOKENS_H
 #define CTS_TRAIN_REPORT_TOKENS_H
@@ -10,16 +12,17 @@
 #include "tokenizer/tokenizer.h"
 
 typedef enum {
-    CTS_DRAW_REPORT, /* the whole text, every time */
-    /* a random subset of the sentences, shuffled: each draw keeps a share drawn from [1 / n, 1], at least one */
-    CTS_DRAW_SENTENCES
+    CTS_DRAW_REPORT,   /* the whole text, every time */
+    CTS_DRAW_SENTENCES /* by halves: all sentences of the impression, or a random part (uniform from one to all) of those
+                          of the findings; in random order. A report with one section: a random part of it */
 } cts_draw_kind;
 
 typedef struct {
     int32_t *ids; /* all sentences back to back */
     uint32_t *at; /* [n_sentences + 1] */
     size_t n_sentences;
-    uint64_t key; /* hash of the text */
+    size_t n_findings; /* the first so many come from the findings, the rest from the impression */
+    uint64_t key;      /* hash of the text */
 } cts_report_ids;
 
 typedef struct {
@@ -30,10 +33,10 @@ typedef struct {
     cts_draw_kind kind;
 } cts_report_tokens;
 
-/* Tokenise n texts (borrowed during the call). CTS_E_INPUT for a text without a token. End with
- * cts_report_tokens_free(). */
-int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *texts, size_t n,
-                           cts_draw_kind kind, uint64_t seed);
+/* Tokenise n reports (borrowed during the call); either section of one may be "" but not both. CTS_E_INPUT for a report
+ * without a token. End with cts_report_tokens_free(). */
+int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *findings,
+                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t seed);
 void cts_report_tokens_free(cts_report_tokens *r);
 /* Ids of report i at draw `draw`, cut to max_tokens with the end token kept; returns how many. Pure; any thread. */
 int32_t cts_report_tokens_draw(const cts_report_tokens *r, size_t i, uint64_t draw, int32_t *ids, int32_t max_tokens);
