@@ -15,7 +15,8 @@
 #include "train/order.h"
 #include "train/state.h"
 
-#define TIMED_STEPS 8 /* steps measured before a time budget is applied; the first two are left out as warm-up */
+#define TIMED_STEPS 8 /* steps measured before a time budget is applied */
+#define WARM_STEPS 2  /* of them not measured */
 
 typedef struct {
     cts_clip *m;
@@ -275,19 +276,30 @@ static int save(run *r)
     return r->c.dir ? cts_train_state_save(&r->c, r->m, r->adamw, r->step, r->pairs) : CTS_OK;
 }
 
-/* After the timed steps: fewer steps when the budget would be exceeded. Only a fresh run is changed; a resumed one
- * keeps its plan. */
-static void apply_budget(run *r, double started, double after_warm, int64_t warm)
-{
-    double a_step = (cts_now() - after_warm) / (double)(r->step - warm),
-           left = r->c.time_budget - (cts_now() - started);
-    int64_t fit = r->step + (int64_t)(left / a_step);
+/* How a time budget becomes a number of steps. Only a fresh run is changed; a resumed one keeps its plan. */
+typedef struct {
+    double started, since; /* of the loop, of the pace being measured */
+    int64_t at, wanted;    /* step at `since`; steps asked for */
+} pace;
 
-    if (fit >= r->c.schedule.steps)
+/* As many steps as the rest of the budget holds at the pace since the last look. Looked at after the timed steps and
+ * then after each tenth of the budget: the first steps read volumes that later ones find in memory, and other programs
+ * come and go. */
+static void apply_budget(run *r, pace *p)
+{
+    double now = cts_now(), left = r->c.time_budget - (now - p->started);
+    double a_step = (now - p->since) / (double)(r->step - p->at);
+    int64_t fit = cts_min_i64(r->step + (int64_t)(left / a_step), p->wanted);
+    bool first = r->step == TIMED_STEPS;
+
+    if (!first && (now - p->since < 0.1 * r->c.time_budget))
         return;
-    r->c.schedule.steps = fit > r->step ? fit : r->step + 1;
-    cts_log(CTS_LOG_INFO, "%.0f s at %.3f s a step hold %lld steps: training that many", r->c.time_budget, a_step,
-            (long long)r->c.schedule.steps);
+    p->since = now;
+    p->at = r->step;
+    r->c.schedule.steps = cts_max_i64(fit, r->step + 1);
+    if (first && fit < p->wanted)
+        cts_log(CTS_LOG_INFO, "%.0f s at %.3f s a step hold %lld steps; the number follows the pace", r->c.time_budget,
+                a_step, (long long)r->c.schedule.steps);
 }
 
 static bool due(int64_t every, int64_t step)
@@ -297,7 +309,7 @@ static bool due(int64_t every, int64_t step)
 
 static int loop(run *r)
 {
-    double started = cts_now(), after_warm = started;
+    pace p = {.started = cts_now(), .since = cts_now(), .wanted = r->c.schedule.steps};
     int64_t first = r->step, saved = r->step;
     int rc = CTS_OK;
 
@@ -321,10 +333,12 @@ static int loop(run *r)
             rc = log_step(r, &rep);
         if (r->hooks->step)
             r->hooks->step(r->hooks->ctx, &rep);
-        if (r->step == first + 2)
-            after_warm = cts_now();
-        if (first == 0 && r->c.time_budget > 0 && r->step == TIMED_STEPS)
-            apply_budget(r, started, after_warm, 2);
+        if (r->step == WARM_STEPS) {
+            p.since = cts_now();
+            p.at = r->step;
+        }
+        if (first == 0 && r->c.time_budget > 0 && r->step >= TIMED_STEPS && r->step < r->c.schedule.steps)
+            apply_budget(r, &p);
         if (!rc && (due(r->c.eval_every, r->step) || r->step == r->c.schedule.steps))
             rc = validate(r);
         if (!rc && r->c.dir && (due(r->c.save_every, r->step) || r->step == r->c.schedule.steps)) {
