@@ -51,6 +51,7 @@ enum {
     KEY_CLIP,
     KEY_TOKENS,
     KEY_DRAW,
+    KEY_IMPRESSIONS,
     KEY_NO_SHUFFLE,
     KEY_RECOMPUTE,
     KEY_EVAL,
@@ -113,7 +114,9 @@ static const struct argp_option argp_options[] = {
     {"clip", KEY_CLIP, "X", 0, "Largest gradient norm; 0 = no clipping (default 1)", 6},
     {"max-tokens", KEY_TOKENS, "N", 0, "Longest text (default 256)", 6},
     {"text-draw", KEY_DRAW, "KIND", 0,
-     "sentences: a random part of the report each time; report: all of it (default sentences)", 6},
+     "sentences: a part of the report, another each epoch; report: all of it (default sentences)", 6},
+    {"impression-epochs", KEY_IMPRESSIONS, "N", 0,
+     "Of sentence draws: first epochs that read impressions only; then they alternate with findings (default 6)", 6},
     {"no-shuffle", KEY_NO_SHUFFLE, NULL, 0, "Take the pairs in CSV order", 6},
     {"recompute", KEY_RECOMPUTE, NULL, 0, "Keep less for backward: less memory, more time", 6},
     {0}};
@@ -296,6 +299,9 @@ static error_t parse_optimiser(options *o, int key, char *arg, struct argp_state
     case KEY_DRAW:
         if (cts_draw_kind_parse(&o->s.draw, arg))
             argp_error(state, "%s", cts_error());
+        return 0;
+    case KEY_IMPRESSIONS:
+        o->s.impressions = cts_cli_int(state, "--impression-epochs", arg, 0, 1 << 20);
         return 0;
     case KEY_NO_SHUFFLE:
         c->shuffle = false;

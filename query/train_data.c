@@ -87,10 +87,11 @@ void cts_train_data_free(cts_train_data *t)
     *t = (cts_train_data){0};
 }
 
-int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_draw_kind kind, uint64_t seed)
+int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_draw_kind kind, int64_t impressions,
+                            uint64_t seed)
 {
     int rc = cts_report_tokens_make(&t->tokens, tok, (const char *const *)t->section[0],
-                                    (const char *const *)t->section[1], t->n, kind, seed);
+                                    (const char *const *)t->section[1], t->n, kind, (uint64_t)impressions, seed);
 
     t->has_tokens = rc == CTS_OK;
     return rc;

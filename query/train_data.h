@@ -22,7 +22,8 @@ typedef struct {
  * cts_train_data_free(). */
 int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_recipe *recipe);
 void cts_train_data_free(cts_train_data *t); /* zeroed is fine */
-int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_draw_kind kind, uint64_t seed);
+int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_draw_kind kind, int64_t impressions,
+                            uint64_t seed);
 /* The pairs view of it; borrowed. */
 cts_pairs cts_train_data_pairs(cts_train_data *t);
 /* SHA-256 over names, texts, recipe and tokenizer: what a resume must find again. */

@@ -42,7 +42,8 @@ cts_train_setup cts_train_defaults(void)
                          .pooling = "mean",
                          .text_init = 0.05,
                          .projection_norm = true,
-                         .draw = CTS_DRAW_SENTENCES};
+                         .draw = CTS_DRAW_SENTENCES,
+                         .impressions = 6};
 
     s.loop =
         (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,
@@ -280,7 +281,7 @@ static int open_all(job *j)
         (rc = cts_dataset_load(&j->train, &j->s->train)) ||
         (j->s->valid.volumes && (rc = cts_dataset_load(&j->valid, &j->s->valid))) ||
         (rc = cts_train_data_make(&j->data, j->train, &j->recipe)) || (rc = open_tokenizer(j)) ||
-        (rc = cts_train_data_tokenise(&j->data, j->tokenizer, j->s->draw, j->common->seed)))
+        (rc = cts_train_data_tokenise(&j->data, j->tokenizer, j->s->draw, j->s->impressions, j->common->seed)))
         return rc;
     j->sum->pairs = j->data.n;
     j->sum->without_volume = j->data.without_volume;

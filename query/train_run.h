@@ -32,6 +32,7 @@ typedef struct {
     cts_recipe recipe;
     bool recipe_given; /* with init: refuse another recipe than the model's */
     cts_draw_kind draw;
+    int64_t impressions;        /* of sentence draws: so many first epochs read impressions only */
     cts_clip_train_config loop; /* dir, data_digest, seed are filled in by the run */
     int64_t epochs;             /* > 0: steps = epochs * pairs / (batch * accumulate) */
     bool quiet;

@@ -78,9 +78,11 @@ static int tokenise(cts_report_ids *r, const cts_tokenizer *t, const char *findi
 }
 
 int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *findings,
-                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t seed)
+                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t impressions,
+                           uint64_t seed)
 {
-    cts_report_tokens r = {.report = calloc(n + 1, sizeof *r.report), .n = n, .seed = seed, .kind = kind};
+    cts_report_tokens r = {
+        .report = calloc(n + 1, sizeof *r.report), .n = n, .seed = seed, .kind = kind, .impressions = impressions};
     int32_t ends[2];
     size_t n_ends = 0;
     int rc = r.report ? cts_tokenizer_encode_sequence(t, "", 0, 2, ends, &n_ends)
@@ -116,7 +118,8 @@ static size_t choose(const cts_report_tokens *r, size_t i, uint64_t draw, uint16
     const cts_report_ids *rep = &r->report[i];
     cts_rng g = cts_rng_make(cts_rng_split(cts_rng_split(r->seed, 0x73656e74 + i), draw));
     size_t from = 0, n = rep->n_sentences, keep;
-    bool both = rep->n_findings > 0 && rep->n_findings < n, impression = both && cts_rng_below(&g, 2);
+    bool both = rep->n_findings > 0 && rep->n_findings < n,
+         impression = both && (draw < r->impressions || (draw - r->impressions) % 2);
 
     if (r->kind == CTS_DRAW_SENTENCES && impression) {
         from = rep->n_findings;

@@ -12,9 +12,11 @@
 #include "tokenizer/tokenizer.h"
 
 typedef enum {
-    CTS_DRAW_REPORT,   /* the whole text, every time */
-    CTS_DRAW_SENTENCES /* by halves: all sentences of the impression, or a random part (uniform from one to all) of those
-                          of the findings; in random order. A report with one section: a random part of it */
+    CTS_DRAW_REPORT, /* the whole text, every time */
+    CTS_DRAW_SENTENCES /* draws below `impressions` and every second one after them: the impression, its sentences in random
+                          order; the others: a random part, uniform from one to all, of the findings' sentences. All
+                          reports of one draw give the same section, because in a batch of both kinds telling the kinds
+                          apart would drown everything else. A report with one section: a random part of it */
 } cts_draw_kind;
 
 typedef struct {
@@ -31,12 +33,14 @@ typedef struct {
     int32_t first, last; /* ids that begin and end a sequence */
     uint64_t seed;
     cts_draw_kind kind;
+    uint64_t impressions; /* of SENTENCES: so many first draws take the impression */
 } cts_report_tokens;
 
 /* Tokenise n reports (borrowed during the call); either section of one may be "" but not both. CTS_E_INPUT for a report
  * without a token. End with cts_report_tokens_free(). */
 int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *findings,
-                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t seed);
+                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t impressions,
+                           uint64_t seed);
 void cts_report_tokens_free(cts_report_tokens *r);
 /* Ids of report i at draw `draw`, cut to max_tokens with the end token kept; returns how many. Pure; any thread. */
 int32_t cts_report_tokens_draw(const cts_report_tokens *r, size_t i, uint64_t draw, int32_t *ids, int32_t max_tokens);

@@ -1,5 +1,5 @@
-/* Depthwise runs along one axis, channels last: taps in the inner loop, sums in registers. SPDX-License-Identifier:
- * MIT */
+/* Depthwise runs along one axis, channels last: taps in the inner loop, sums in registers.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_DWCONV_TEMPLATE_H
 #define CTS_KERNELS_DWCONV_TEMPLATE_H
 
