@@ -82,7 +82,7 @@ int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const
                            uint64_t seed)
 {
     cts_report_tokens r = {
-        .report = calloc(n + 1, sizeof *r.report), .n = n, .seed = seed, .kind = kind, .impressions = impressions};
+        .report = calloc(n + 1, sizeof *r.report), .n = n, .seed = seed, .kind = kind, .impressions = first_draws};
     int32_t ends[2];
     size_t n_ends = 0;
     int rc = r.report ? cts_tokenizer_encode_sequence(t, "", 0, 2, ends, &n_ends)

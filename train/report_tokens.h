@@ -37,7 +37,7 @@ typedef struct {
 } cts_report_tokens;
 
 /* Tokenise n reports (borrowed during the call); either section of one may be "" but not both. CTS_E_INPUT for a report
- * without a token. End with cts_report_tokens_free(). */
+ * without a token. first_draws becomes .impressions. End with cts_report_tokens_free(). */
 int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *findings,
                            const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t impressions,
                            uint64_t seed);
