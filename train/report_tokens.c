@@ -78,7 +78,7 @@ static int tokenise(cts_report_ids *r, const cts_tokenizer *t, const char *findi
 }
 
 int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *findings,
-                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t impressions,
+                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t first_draws,
                            uint64_t seed)
 {
     cts_report_tokens r = {

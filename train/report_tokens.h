@@ -39,7 +39,7 @@ typedef struct {
 /* Tokenise n reports (borrowed during the call); either section of one may be "" but not both. CTS_E_INPUT for a report
  * without a token. first_draws becomes .impressions. End with cts_report_tokens_free(). */
 int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const char *const *findings,
-                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t impressions,
+                           const char *const *impressions, size_t n, cts_draw_kind kind, uint64_t first_draws,
                            uint64_t seed);
 void cts_report_tokens_free(cts_report_tokens *r);
 /* Ids of report i at draw `draw`, cut to max_tokens with the end token kept; returns how many. Pure; any thread. */
