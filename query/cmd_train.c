@@ -116,7 +116,7 @@ static const struct argp_option argp_options[] = {
     {"text-draw", KEY_DRAW, "KIND", 0,
      "sentences: a part of the report, another each epoch; report: all of it (default sentences)", 6},
     {"impression-epochs", KEY_IMPRESSIONS, "N", 0,
-     "Of sentence draws: first epochs that read impressions only; then they alternate with findings (default 6)", 6},
+     "Of sentence draws: first epochs that read impressions only; then both (default 4)", 6},
     {"no-shuffle", KEY_NO_SHUFFLE, NULL, 0, "Take the pairs in CSV order", 6},
     {"recompute", KEY_RECOMPUTE, NULL, 0, "Keep less for backward: less memory, more time", 6},
     {0}};

@@ -43,7 +43,7 @@ cts_train_setup cts_train_defaults(void)
                          .text_init = 0.05,
                          .projection_norm = true,
                          .draw = CTS_DRAW_SENTENCES,
-                         .impressions = 6};
+                         .impressions = 4};
 
     s.loop =
         (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,

@@ -119,7 +119,7 @@ static size_t choose(const cts_report_tokens *r, size_t i, uint64_t draw, uint16
     cts_rng g = cts_rng_make(cts_rng_split(cts_rng_split(r->seed, 0x73656e74 + i), draw));
     size_t from = 0, n = rep->n_sentences, keep;
     bool both = rep->n_findings > 0 && rep->n_findings < n,
-         impression = both && (draw < r->impressions || (draw - r->impressions) % 2);
+         impression = both && (draw < r->impressions || cts_rng_below(&g, 2));
 
     if (r->kind == CTS_DRAW_SENTENCES && impression) {
         from = rep->n_findings;

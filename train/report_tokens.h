@@ -13,10 +13,10 @@
 
 typedef enum {
     CTS_DRAW_REPORT, /* the whole text, every time */
-    CTS_DRAW_SENTENCES /* draws below `impressions` and every second one after them: the impression, its sentences in random
-                          order; the others: a random part, uniform from one to all, of the findings' sentences. All
-                          reports of one draw give the same section, because in a batch of both kinds telling the kinds
-                          apart would drown everything else. A report with one section: a random part of it */
+    CTS_DRAW_SENTENCES /* draws below `impressions`: the impression, its sentences in random order; later ones by halves that
+                          or a random part, uniform from one to all, of the findings' sentences. A report with one
+                          section: a random part of it. Impressions come first because, before the image tower sees
+                          anything, in a batch of both kinds telling the kinds apart drowns everything else */
 } cts_draw_kind;
 
 typedef struct {
