@@ -166,8 +166,8 @@ static int train(demo *d)
     const char *words[] = {"train", "clip", "--reports", "train/reports.csv", "--volumes", "train/volumes",
                            "--val-reports", "valid/reports.csv", "--val-labels", "valid/labels.csv",
                            "--val-volumes", "valid/volumes", "--image", "dcformer-nano", "--text", "bert-tiny",
-                           "--size", voxels, "--batch", batch, "--steps", "4000", "--minutes", minutes,
-                           "--seed", d->seed, "--out", "run", NULL};
+                           "--size", voxels, "--batch", batch, "--impression-epochs", "6",
+                           "--steps", "4000", "--minutes", minutes, "--seed", d->seed, "--out", "run", NULL};
     /* clang-format on */
     json_t *j = NULL;
     int rc;
