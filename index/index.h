@@ -94,6 +94,8 @@ typedef struct {
     double seconds;   /* training, adding and writing */
 } cts_index_build_result;
 
+/* CTS_OK when FAISS understands the factory string for vectors of this dimension; CTS_E_INPUT with its reason. */
+int cts_index_check_factory(size_t dim, const char *factory);
 /* Compact the tables, then train, fill, measure and store the approximate index of one space; replaces the last one,
  * atomically. Recall is measured with vectors of the other space where both have some, else with the space's own. */
 int cts_index_build(cts_index *ix, cts_space space, const cts_index_build_options *options,

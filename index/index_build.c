@@ -5,12 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "index/faiss_shim.h"
 #include "index/index_internal.h"
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 
 #define RECALL_K 10
 #define RECALL_QUERIES 200
+
+int cts_index_check_factory(size_t dim, const char *factory)
+{
+    cts_faiss *f = NULL;
+    int rc = cts_faiss_create(&f, dim, factory);
+
+    cts_faiss_destroy(f);
+    return rc;
+}
 
 /* Up to `want` vectors at equal distances in rows; ids [n] of those that lie in the searched space themselves, else
  * 0. */

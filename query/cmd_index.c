@@ -210,6 +210,7 @@ static int run_create(int argc, char **argv)
     /* Everything that can be wrong with the inputs is found before the folder is made. */
     if (!(cts_dataset_given(&o.data) && (rc = cts_dataset_open(&d, &o.data))) &&
         !(rc = cts_session_open_model(&s, o.model, &common)) &&
+        !(o.factory && (rc = cts_index_check_factory((size_t)cts_engine_dim(s.engine), o.factory))) &&
         !(rc = cts_index_create_for(&s.index, o.index, s.engine)))
         rc = fill(&s, &o, d, common.json);
     cts_dataset_destroy(d);

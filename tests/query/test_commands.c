@@ -224,6 +224,8 @@ static void test_index_json(void **state)
     assert_int_equal(size_at(j, "hits"), N - 2);
     json_decref(j);
     refuses(2, "index build second --factory nonsense", "nonsense");
+    refuses(2, "index create third --model run --factory nonsense " DATA, "nonsense"); /* before any work */
+    assert_false(cts_file_exists("third"));
     refuses(2, "index create second --model run", "index here already");
 }
 
