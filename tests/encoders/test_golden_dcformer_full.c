@@ -23,7 +23,7 @@ static void full_case(const cts_golden *g, const char *model, const char *size, 
     void *config = NULL;
     cts_plan_info info;
     model_run run = {0};
-    char name[160], stage[16];
+    char name[160], stage[24];
     bool ok = true;
     cts_build b;
     float *mean;
