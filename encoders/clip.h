@@ -6,10 +6,11 @@
  * to_visual_latent.weight, to_text_latent.weight, temperature [1] (the logarithm of the scale: 1 gives the scale e of
  * DCFormer).
  *
- * "projection_norm": "batch" puts a batch norm (visual_norm.*, text_norm.*) between vector and projection. The published
- * models have none. Training from scratch needs it: the pooled features of a new encoder are one large common mean and
- * small differences, every noisy step moves the projection along that mean, and soon all embeddings point one way, where
- * the gradient vanishes (docs/BENCHMARK.md has the curve). The norm takes the common part out of every batch.
+ * "projection_norm": "batch" puts a batch norm (visual_norm.*, text_norm.*) between vector and projection. The
+ * published models have none. Training from scratch needs it: the pooled features of a new encoder are one large common
+ * mean and small differences, every noisy step moves the projection along that mean, and soon all embeddings point one
+ * way, where the gradient vanishes (docs/BENCHMARK.md has figures). The norm takes the common part out of every
+ * batch.
  *
  * The towers and the loss are separate graphs: a tower's backward starts from given gradients of its embeddings, the
  * loss graph takes the embeddings of the whole batch. So gradient caching, several devices and frozen towers differ

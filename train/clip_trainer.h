@@ -39,8 +39,8 @@ typedef struct {
     uint64_t seed;
     int64_t eval_every; /* steps between validations; 0 = only at the end */
     int64_t save_every; /* steps between checkpoints; 0 = only at the end and when interrupted */
-    /* seconds; 0 = none. schedule.steps is then the most: the number of steps, and with it the learning rates, follow the
-     * pace, and a run cannot be repeated to the bit */
+    /* seconds; 0 = none. schedule.steps is then the most: the number of steps, and with it the learning rates,
+     * follow the pace, and a run cannot be repeated to the bit */
     double time_budget;
     int loader_threads;
     size_t cache_bytes;      /* keep preprocessed volumes in memory up to this */

@@ -12,11 +12,13 @@
 #include "tokenizer/tokenizer.h"
 
 typedef enum {
-    CTS_DRAW_REPORT, /* the whole text, every time */
-    CTS_DRAW_SENTENCES /* draws below `impressions`: the impression, its sentences in random order; later ones by halves that
-                          or a random part, uniform from one to all, of the findings' sentences. A report with one
-                          section: a random part of it. Impressions come first because, before the image tower sees
-                          anything, in a batch of both kinds telling the kinds apart drowns everything else */
+    /* The whole text, every time. */
+    CTS_DRAW_REPORT,
+    /* Draws below `impressions`: the impression, its sentences in random order; later ones by halves that or a random
+     * part, uniform from one to all, of the findings' sentences. A report with one section: a random part of it.
+     * Impressions come first because, before the image tower sees anything, in a batch of both kinds telling the kinds
+     * apart drowns everything else. */
+    CTS_DRAW_SENTENCES
 } cts_draw_kind;
 
 typedef struct {

@@ -73,7 +73,8 @@ static void test_layout(void **state)
     }
 }
 
-/* An npy file of version `major` with this dictionary and `bytes` of data, which is zero but for 1.5 (f8) at its start. */
+/* An npy file of version `major` with this dictionary and `bytes` of data, which is zero but for 1.5 (f8) at its
+ * start. */
 static void write_npy(int major, const char *dictionary, size_t bytes)
 {
     size_t text = strlen(dictionary), lead = major == 1 ? 10 : 12;

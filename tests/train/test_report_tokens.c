@@ -100,7 +100,8 @@ static void test_whole_report_is_the_same_every_time(void **state)
     cts_report_tokens_free(&r);
 }
 
-/* The impression in the first three draws and in about half of the others, otherwise findings; pure in (report, draw). */
+/* The impression in the first three draws and in about half of the others, otherwise findings; pure in (report,
+ * draw). */
 static void test_draws_one_section_at_a_time(void **state)
 {
     cts_report_tokens r = make(*state, CTS_DRAW_SENTENCES);

@@ -27,7 +27,7 @@ if(CTS_SANITIZE)
     add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=${CTS_SANITIZE}>
         $<$<COMPILE_LANGUAGE:C,CXX>:-fno-sanitize-recover=all> $<$<COMPILE_LANGUAGE:C,CXX>:-fno-omit-frame-pointer>)
     add_link_options(-fsanitize=${CTS_SANITIZE})
-    # gcc's own documentation: with sanitizers these three warn of what cannot happen; the release build has them as errors
+    # gcc's manual advises against -Werror with sanitizers, which raise false alarms; the release build keeps them errors.
     add_compile_options(-Wno-error=format-truncation -Wno-error=stringop-overflow -Wno-error=maybe-uninitialized)
 endif()
 
