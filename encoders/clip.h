@@ -7,10 +7,10 @@
  * DCFormer).
  *
  * "projection_norm": "batch" puts a batch norm (visual_norm.*, text_norm.*) between vector and projection. The
- * published models have none. Training from scratch needs it: the pooled features of a new encoder are one large common
- * mean and small differences, every noisy step moves the projection along that mean, and soon all embeddings point one
- * way, where the gradient vanishes (docs/BENCHMARK.md has figures). The norm takes the common part out of every
- * batch.
+ * published models have none. Training from scratch is helped by it: the pooled features of a new encoder are one
+ * large common mean and small differences, noisy steps move the projection along that mean until all embeddings point
+ * one way, and there the gradient is small or gone (docs/BENCHMARK.md has figures). The norm takes the common part out
+ * of every batch.
  *
  * The towers and the loss are separate graphs: a tower's backward starts from given gradients of its embeddings, the
  * loss graph takes the embeddings of the whole batch. So gradient caching, several devices and frozen towers differ

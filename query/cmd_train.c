@@ -362,11 +362,12 @@ static int print_summary(const cts_train_summary *sum, const cts_common *common)
         printf("model: %s (%lld parameters)\n", sum->model, (long long)sum->params);
         return CTS_OK;
     }
-    j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}", "model", sum->model, "params",
+    j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "model", sum->model, "params",
                   (json_int_t)sum->params, "pairs", (json_int_t)sum->pairs, "steps", (json_int_t)sum->loop.steps_done,
                   "skipped", (json_int_t)sum->loop.skipped, "seconds", sum->loop.seconds, "waited", sum->loop.waited,
                   "first_loss", sum->loop.first_loss, "last_loss", sum->loop.last_loss, "peak_bytes",
-                  (json_int_t)sum->loop.peak_bytes, "without_volume", (json_int_t)sum->without_volume);
+                  (json_int_t)sum->loop.peak_bytes, "without_volume", (json_int_t)sum->without_volume, "without_report",
+                  (json_int_t)sum->without_report);
     if (j && sum->validated) {
         json_object_set_new(j, "valid_loss", isnan(sum->valid_loss) ? json_null() : json_real(sum->valid_loss));
         json_object_set_new(j, "zeroshot", cts_zeroshot_result_json(&sum->zeroshot));
@@ -398,16 +399,16 @@ static int run_clip(int argc, char **argv)
     if (!o.data.reports || !o.data.volumes)
         return cts_fail(CTS_E_USAGE, "%s: --reports and --volumes are needed: pairs of a report and a volume", argv[0]);
     o.s.train = o.data;
-    o.s.quiet = common.quiet;
     o.s.loop.time_budget = 60.0 * o.minutes;
     if (!(rc = cts_runtime_open(&rt, &common)))
         rc = cts_train_run(&o.s, &common, &rt, &sum);
     cts_runtime_close(&rt);
     if (!rc)
         rc = print_summary(&sum, &common);
-    if (!rc && sum.loop.skipped)
-        rc = cts_fail(CTS_E_PARTIAL, "%lld volumes could not be read and were left out (named above)",
-                      (long long)sum.loop.skipped);
+    if (!rc && (sum.loop.skipped || sum.without_volume || sum.without_report))
+        rc = cts_fail(CTS_E_PARTIAL,
+                      "left out: %lld volumes that cannot be read, %zu records without a file, %zu without a report",
+                      (long long)sum.loop.skipped, sum.without_volume, sum.without_report);
     return rc;
 }
 

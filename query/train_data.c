@@ -105,11 +105,6 @@ static int load(void *ctx, int64_t record, float *volume)
     return cts_load_volume(&s, &t->recipe, NULL, volume, NULL);
 }
 
-static const char *name(void *ctx, int64_t record)
-{
-    return ((const cts_train_data *)ctx)->record[record]->name;
-}
-
 static int32_t text(void *ctx, int64_t record, uint64_t draw, int32_t *ids, int32_t max_tokens)
 {
     return cts_report_tokens_draw(&((const cts_train_data *)ctx)->tokens, (size_t)record, draw, ids, max_tokens);
@@ -122,7 +117,7 @@ static uint64_t text_key(void *ctx, int64_t record)
 
 cts_pairs cts_train_data_pairs(cts_train_data *t)
 {
-    cts_pairs p = {.n = (int64_t)t->n, .load = load, .name = name, .text = text, .text_key = text_key, .ctx = t};
+    cts_pairs p = {.n = (int64_t)t->n, .load = load, .text = text, .text_key = text_key, .ctx = t};
 
     memcpy(p.volume, t->recipe.size_zxy, sizeof p.volume);
     return p;

@@ -11,6 +11,7 @@
 #include "kernels/base/json.h"
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
+#include "query/dataset_options.h"
 #include "query/train_data.h"
 
 typedef struct {
@@ -278,8 +279,8 @@ static int open_all(job *j)
     int rc;
 
     if ((j->s->init && (rc = cts_model_dir_load(&j->init, j->s->init))) || (rc = open_recipe(j)) ||
-        (rc = cts_dataset_load(&j->train, &j->s->train)) ||
-        (j->s->valid.volumes && (rc = cts_dataset_load(&j->valid, &j->s->valid))) ||
+        (rc = cts_dataset_open(&j->train, &j->s->train)) ||
+        (j->s->valid.volumes && (rc = cts_dataset_open(&j->valid, &j->s->valid))) ||
         (rc = cts_train_data_make(&j->data, j->train, &j->recipe)) || (rc = open_tokenizer(j)) ||
         (rc = cts_train_data_tokenise(&j->data, j->tokenizer, j->s->draw, j->s->impressions, j->common->seed)))
         return rc;

@@ -35,7 +35,6 @@ typedef struct {
     int64_t impressions;        /* of sentence draws: so many first epochs read impressions only */
     cts_clip_train_config loop; /* dir, data_digest, seed are filled in by the run */
     int64_t epochs;             /* > 0: steps = epochs * pairs / (batch * accumulate) */
-    bool quiet;
 } cts_train_setup;
 
 /* Our own way to train a pair from scratch: sentences of the report, mean pooling, a learned temperature that starts at

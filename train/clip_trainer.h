@@ -19,7 +19,6 @@ typedef struct {
     int64_t n;                                             /* pairs */
     int64_t volume[3];                                     /* z, x, y of every loaded volume */
     int (*load)(void *ctx, int64_t record, float *volume); /* any thread */
-    const char *(*name)(void *ctx, int64_t record);        /* for messages */
     /* Ids of the text of a record at a given draw (the epoch): writes at most max_tokens ids, returns how many (>=
      * 1). Pure. */
     int32_t (*text)(void *ctx, int64_t record, uint64_t draw, int32_t *ids, int32_t max_tokens);

@@ -525,6 +525,22 @@ static void test_bad_tables(void **state)
     assert_int_equal(cts_program_shell("test ! -e b1"), 0); /* found before anything was made */
 }
 
+/* A report without a volume is named, left out of the training, counted, and the exit code says so. */
+static void test_training_leaves_out_what_is_missing(void **state)
+{
+    json_t *j;
+
+    (void)state;
+    assert_int_equal(cts_program_shell("cp set/reports.csv ghost.csv && "
+                                       "echo 'ghost_1_a_1.nii.gz,Clear lungs.,Normal.' >>ghost.csv"),
+                     0);
+    j = json_of(5, "train clip --size 24,32,32 --steps 1 --batch 4 --latent 32 --json --reports ghost.csv "
+                   "--volumes set/volumes --out ghost");
+    assert_int_equal(json_integer_value(json_object_get(j, "without_volume")), 1);
+    assert_non_null(strstr(cts_program_err(), "ghost_1_a_1"));
+    json_decref(j);
+}
+
 /* Reports without volumes are an index too. */
 static void test_reports_alone(void **state)
 {
@@ -608,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_mismatch),
         cmocka_unit_test(test_bad_volumes),
         cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_training_leaves_out_what_is_missing),
         cmocka_unit_test(test_reports_alone),
         cmocka_unit_test(test_two_writers),
     };

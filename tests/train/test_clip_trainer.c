@@ -55,13 +55,6 @@ static int load(void *ctx, int64_t record, float *v)
     return CTS_OK;
 }
 
-static const char *name(void *ctx, int64_t record)
-{
-    (void)ctx;
-    (void)record;
-    return "record";
-}
-
 static int32_t text(void *ctx, int64_t record, uint64_t draw, int32_t *ids, int32_t max_tokens)
 {
     int32_t n = 3 + (int32_t)(record % 4);
@@ -132,8 +125,7 @@ static cts_clip_train_config make_config(int64_t steps)
 
 static int train(cts_clip *m, world *w, const cts_clip_train_config *c, int threads, cts_train_result *result)
 {
-    cts_pairs pairs = {
-        .n = w->n, .volume = {16, 12, 20}, .load = load, .name = name, .text = text, .text_key = text_key, .ctx = w};
+    cts_pairs pairs = {.n = w->n, .volume = {16, 12, 20}, .load = load, .text = text, .text_key = text_key, .ctx = w};
     cts_train_hooks hooks = {.step = on_step, .validate = on_validate, .ctx = w};
     cts_pool *pool = NULL;
     cts_backend *b = NULL;
