@@ -123,12 +123,13 @@ void cts_op_accumulate(cts_graph *g, cts_tensor *grad, cts_tensor *src);
 
 /* [N, D0, D1, D2, C], cubic window k, stride s, padding p with -inf; out = (n + 2p - k) / s + 1. Outputs y and the
  * winner's place in the window, U8 ((a*k + b)*k + c; first maximum in scan order). max_pool_grad: (dy, winner) -> dx. k
- * <= 6. */
+ * <= 6. The plane form pools D1 and D2 of every D0 alone: 2-D pooling of a stack of images. */
 typedef struct {
-    int k, s, p;
+    int k[3], s[3], p[3];
     int64_t in_dim[3];
 } cts_max_pool_attr;
 cts_tensor *cts_op_max_pool(cts_graph *g, cts_tensor *x, int k, int s, int p);
+cts_tensor *cts_op_max_pool_plane(cts_graph *g, cts_tensor *x, int k, int s, int p);
 /* Mean over dimensions [first, last] (0 < first): they vanish. mean_grad: dy -> dx of the wider shape, each dy /
  * count. */
 typedef struct {

@@ -44,15 +44,15 @@ static int window_inside(const pool_job *j, const int64_t o[3], int64_t *offset,
     int n = 0;
 
     for (int d = 0; d < 3; d++) {
-        first[d] = o[d] * a->s - a->p;
+        first[d] = o[d] * a->s[d] - a->p[d];
         lo[d] = cts_max_i64(0, -first[d]);
-        hi[d] = cts_min_i64(a->k, a->in_dim[d] - first[d]);
+        hi[d] = cts_min_i64(a->k[d], a->in_dim[d] - first[d]);
     }
     for (int64_t u = lo[0]; u < hi[0]; u++)
         for (int64_t v = lo[1]; v < hi[1]; v++)
             for (int64_t w = lo[2]; w < hi[2]; w++) {
                 offset[n] = (((first[0] + u) * a->in_dim[1] + first[1] + v) * a->in_dim[2] + first[2] + w) * j->C;
-                id[n++] = (uint8_t)((u * a->k + v) * a->k + w);
+                id[n++] = (uint8_t)((u * a->k[1] + v) * a->k[2] + w);
             }
     return n;
 }
@@ -91,12 +91,12 @@ static axis_windows windows_at(const pool_job *j, int d, int64_t i)
     const cts_max_pool_attr *a = j->a;
     axis_windows x = {.n = 0};
 
-    for (int w = 0; w < a->k; w++) {
-        int64_t from = i + a->p - w;
+    for (int w = 0; w < a->k[d]; w++) {
+        int64_t from = i + a->p[d] - w;
 
-        if (from < 0 || from % a->s || from / a->s >= j->out_dim[d])
+        if (from < 0 || from % a->s[d] || from / a->s[d] >= j->out_dim[d])
             continue;
-        x.at[x.n] = from / a->s;
+        x.at[x.n] = from / a->s[d];
         x.place[x.n++] = w;
     }
     return x;
@@ -110,7 +110,7 @@ static int windows_over(const pool_job *j, const axis_windows *x, int64_t *offse
         for (int v = 0; v < x[1].n; v++)
             for (int w = 0; w < x[2].n; w++) {
                 offset[n] = ((x[0].at[u] * j->out_dim[1] + x[1].at[v]) * j->out_dim[2] + x[2].at[w]) * j->C;
-                id[n++] = (uint8_t)((x[0].place[u] * j->a->k + x[1].place[v]) * j->a->k + x[2].place[w]);
+                id[n++] = (uint8_t)((x[0].place[u] * j->a->k[1] + x[1].place[v]) * j->a->k[2] + x[2].place[w]);
             }
     return n;
 }

@@ -1,22 +1,25 @@
-/* Max pooling over cubic windows and the mean over inner dimensions, with their gradients.
+/* Max pooling over windows of space or of planes and the mean over inner dimensions, with their gradients.
  * SPDX-License-Identifier: MIT */
 #include "kernels/ops/ops_internal.h"
 
 /* ---- max pool ---- */
 
-cts_tensor *cts_op_max_pool(cts_graph *g, cts_tensor *x, int k, int s, int p)
+static cts_tensor *max_pool(cts_graph *g, cts_tensor *x, const cts_max_pool_attr *window)
 {
-    cts_max_pool_attr a = {.k = k, .s = s, .p = p};
+    cts_max_pool_attr a = *window;
     int64_t shape[5] = {0};
     cts_tensor *y;
     cts_node *n;
 
     need_f32("max_pool", x);
-    CTS_ASSERT(x->ndim == 5 && k >= 1 && k <= 6 && s >= 1 && p >= 0 && 2 * p <= k,
-               "max_pool: %s is %d-D, window %d stride %d padding %d", x->name, x->ndim, k, s, p);
+    CTS_ASSERT(x->ndim == 5, "max_pool: %s is %d-D", x->name, x->ndim);
     shape[0] = x->shape[0];
     shape[4] = x->shape[4];
     for (int d = 0; d < 3; d++) {
+        int k = a.k[d], s = a.s[d], p = a.p[d];
+
+        CTS_ASSERT(k >= 1 && k <= 6 && s >= 1 && p >= 0 && 2 * p <= k, "max_pool: window %d stride %d padding %d", k, s,
+                   p);
         a.in_dim[d] = x->shape[1 + d];
         CTS_ASSERT(a.in_dim[d] + 2 * p >= k, "max_pool: %s is smaller than the window", x->name);
         shape[1 + d] = (a.in_dim[d] + 2 * p - k) / s + 1;
@@ -25,6 +28,16 @@ cts_tensor *cts_op_max_pool(cts_graph *g, cts_tensor *x, int k, int s, int p)
     y = cts_node_out(g, n, "max_pool", CTS_F32, 5, shape, x->sym);
     cts_node_out(g, n, "max_pool.winner", CTS_U8, 5, shape, x->sym);
     return y;
+}
+
+cts_tensor *cts_op_max_pool(cts_graph *g, cts_tensor *x, int k, int s, int p)
+{
+    return max_pool(g, x, &(cts_max_pool_attr){{k, k, k}, {s, s, s}, {p, p, p}, {0}});
+}
+
+cts_tensor *cts_op_max_pool_plane(cts_graph *g, cts_tensor *x, int k, int s, int p)
+{
+    return max_pool(g, x, &(cts_max_pool_attr){{1, k, k}, {1, s, s}, {0, p, p}, {0}});
 }
 
 /* Row number -> (n, i0, i1, i2) of a [N, D0, D1, D2, C] view. */
@@ -36,13 +49,27 @@ static void split_row(int64_t at[4], const cts_view *v, int64_t r)
     }
 }
 
+static void place_in_window(int w[3], const cts_max_pool_attr *a, int place)
+{
+    for (int d = 2; d >= 0; d--) {
+        w[d] = place % a->k[d];
+        place /= a->k[d];
+    }
+}
+
+static int window_size(const cts_max_pool_attr *a)
+{
+    return a->k[0] * a->k[1] * a->k[2];
+}
+
 /* Input voxel that place `place` of output voxel o's window is; false in the padding. */
 static bool window_voxel(int64_t i[3], const cts_max_pool_attr *a, const int64_t o[3], int place)
 {
-    int w[3] = {place / (a->k * a->k), place / a->k % a->k, place % a->k};
+    int w[3];
 
+    place_in_window(w, a, place);
     for (int d = 0; d < 3; d++) {
-        i[d] = o[d] * a->s - a->p + w[d];
+        i[d] = o[d] * a->s[d] - a->p[d] + w[d];
         if (i[d] < 0 || i[d] >= a->in_dim[d])
             return false;
     }
@@ -62,7 +89,7 @@ static int max_pool_ref(const cts_call *c)
             float best = -INFINITY;
             int from = -1;
 
-            for (int place = 0; place < a->k * a->k * a->k; place++) {
+            for (int place = 0; place < window_size(a); place++) {
                 float v;
 
                 if (!window_voxel(i, a, o + 1, place))
@@ -87,16 +114,17 @@ static double collect_wins(const cts_call *c, const int64_t i[4], int64_t ch)
     const cts_view *dy = &c->in[0], *win = &c->in[1];
     double sum = 0.0;
 
-    for (int place = 0; place < a->k * a->k * a->k; place++) {
-        int w[3] = {place / (a->k * a->k), place / a->k % a->k, place % a->k};
+    for (int place = 0; place < window_size(a); place++) {
         int64_t o[3], row = i[0];
         bool inside = true;
+        int w[3];
 
+        place_in_window(w, a, place);
         for (int d = 0; d < 3; d++) {
-            int64_t from = i[1 + d] + a->p - w[d];
+            int64_t from = i[1 + d] + a->p[d] - w[d];
 
-            o[d] = from / a->s;
-            inside &= from >= 0 && from % a->s == 0 && o[d] < dy->shape[1 + d];
+            o[d] = from / a->s[d];
+            inside &= from >= 0 && from % a->s[d] == 0 && o[d] < dy->shape[1 + d];
             row = row * dy->shape[1 + d] + o[d];
         }
         if (inside && ((const uint8_t *)win->data)[trail_at(win, 0, row * dy->shape[4] + ch)] == place)

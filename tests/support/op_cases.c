@@ -183,13 +183,16 @@ static void build_dropout(cts_case_graph *c, const int64_t *arg)
 
 /* ---- pooling, rows ---- */
 
-/* arg: N D0 D1 D2 C, part, k, s, p, ties */
+/* arg: N D0 D1 D2 C, part, k, s, p, ties, planes only */
 static void build_max_pool(cts_case_graph *c, const int64_t *arg)
 {
     cts_fill fill = {arg[9] ? CTS_FILL_TIES : CTS_FILL_DISTINCT, 0.0, arg[9] ? 1.0 : 0.125};
 
-    cts_case_out(
-        c, cts_op_max_pool(c->g, in5(c, arg, arg[5], CTS_SYM_BATCH, fill), (int)arg[6], (int)arg[7], (int)arg[8]));
+    cts_tensor *x = in5(c, arg, arg[5], CTS_SYM_BATCH, fill);
+    cts_tensor *(*pool)(cts_graph *, cts_tensor *, int, int, int) =
+        arg[10] ? cts_op_max_pool_plane : cts_op_max_pool;
+
+    cts_case_out(c, pool(c->g, x, (int)arg[6], (int)arg[7], (int)arg[8]));
 }
 
 /* arg: five extents, part, first, last */
@@ -399,6 +402,7 @@ const cts_op_case cts_op_cases[] = {
     {"max_pool/6_3_2", build_max_pool, {1, 7, 6, 8, 2, 0, 6, 3, 2}, D, 0.0},
     {"max_pool/3_1_1_overlap", build_max_pool, {1, 4, 3, 5, 5, 0, 3, 1, 1}, D, 1e-6},
     {"max_pool/ties", build_max_pool, {2, 5, 4, 6, 9, 0, 3, 2, 1, 1}, K, 1e-6},
+    {"max_pool/plane", build_max_pool, {2, 3, 7, 6, 5, 0, 3, 2, 1, 0, 1}, D, 0.0},
     {"max_pool/part", build_max_pool, {4, 3, 4, 5, 3, 2, 3, 2, 1}, D, 0.0},
     {"mean/space", build_mean, {2, 3, 4, 5, 7, 0, 1, 3}, D, NEAR},
     {"mean/middle", build_mean, {2, 3, 4, 5, 6, 0, 2, 2}, D, NEAR},
