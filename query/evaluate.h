@@ -7,17 +7,7 @@
 
 #include "data/findings.h"
 #include "query/engine.h"
-
-/* "<Finding> is present." / "<Finding> is not present.", label text exactly as in the CSVs, encoded once per model.
- * score = sigmoid(scale * (<image, present> - <image, not present>)): the softmax over the two logits. */
-typedef struct {
-    int64_t dim;
-    double scale;
-    float *prompt; /* [18][2][dim]: present, not present */
-} cts_zeroshot;
-int cts_zeroshot_init(cts_zeroshot *z, cts_engine *e);
-void cts_zeroshot_clear(cts_zeroshot *z);
-void cts_zeroshot_score(const cts_zeroshot *z, const float *image, float probability[CTS_FINDINGS]);
+#include "query/zeroshot.h"
 
 /* Embeddings of a data set, rows in the order they came. Grows; zero it before, end with cts_embeddings_free(). */
 typedef struct {
