@@ -10,6 +10,7 @@
 #include "kernels/base/bytes.h"
 #include "kernels/base/check.h"
 #include "kernels/base/file.h"
+#include "kernels/base/half.h"
 #include "kernels/base/status.h"
 
 #define NPY_MAX_BYTES ((size_t)1 << 40)
@@ -94,7 +95,7 @@ static bool read_shape(size_t *n, size_t *d, const char *p)
     return *p == ')';
 }
 
-/* Cursor b stands behind the magic; afterwards at the data. *item = 4 or 8 bytes. */
+/* Cursor b stands behind the magic; afterwards at the data. *item = 2, 4 or 8 bytes. */
 static int parse_header(cts_bytes *b, size_t *n, size_t *d, size_t *item, const char *path)
 {
     char header[NPY_MAX_HEADER + 1];
@@ -120,12 +121,14 @@ static int parse_header(cts_bytes *b, size_t *n, size_t *d, size_t *item, const 
     shape = header_value(header, "shape");
     if (!descr || !order || !shape)
         return cts_fail(CTS_E_FORMAT, "%s: npy header lacks descr, fortran_order or shape", path);
-    if (!strncmp(descr, "'<f4'", 5))
+    if (!strncmp(descr, "'<f2'", 5))
+        *item = 2;
+    else if (!strncmp(descr, "'<f4'", 5))
         *item = 4;
     else if (!strncmp(descr, "'<f8'", 5))
         *item = 8;
     else
-        return cts_fail(CTS_E_UNSUPPORTED, "%s: npy descr is %.6s, allowed '<f4' and '<f8'", path, descr);
+        return cts_fail(CTS_E_UNSUPPORTED, "%s: npy descr is %.6s, allowed '<f2', '<f4' and '<f8'", path, descr);
     if (strncmp(order, "False", 5))
         return cts_fail(CTS_E_UNSUPPORTED, "%s: npy fortran_order is %.5s, allowed False", path, order);
     if (!read_shape(n, d, shape))
@@ -163,7 +166,9 @@ int cts_npy_load_f32(float **rows, size_t *n, size_t *d, const char *path)
         goto out;
     }
     for (size_t i = 0; i < count; i++)
-        values[i] = item == 4 ? cts_bytes_f32(&b) : (float)cts_bytes_f64(&b);
+        values[i] = item == 2   ? cts_f16_to_f32(cts_bytes_u16(&b))
+                    : item == 4 ? cts_bytes_f32(&b)
+                                : (float)cts_bytes_f64(&b);
     *rows = values;
     *n = rows_n;
     *d = cols;

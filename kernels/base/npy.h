@@ -8,7 +8,7 @@
 
 /* float32 [n, d], written atomically. */
 int cts_npy_save_f32(const char *path, const float *rows, size_t n, size_t d);
-/* Reads float32 or float64 C-order 2-D arrays into malloc'd float32. */
+/* Reads float16, float32 or float64 C-order 2-D arrays into malloc'd float32. */
 int cts_npy_load_f32(float **rows, size_t *n, size_t *d, const char *path);
 
 #endif
