@@ -19,6 +19,11 @@ typedef struct {
     int perm[CTS_MAX_DIMS];
 } cts_permute_attr;
 cts_tensor *cts_op_permute(cts_graph *g, cts_tensor *x, const int *perm);
+/* Columns [first, first + n) of the last axis, a dense copy. slice_grad: dy -> dx, zero outside them. */
+typedef struct {
+    int64_t first;
+} cts_slice_attr;
+cts_tensor *cts_op_slice(cts_graph *g, cts_tensor *x, int64_t first, int64_t n);
 cts_tensor *cts_op_cast(cts_graph *g, cts_tensor *x, cts_dtype to); /* F32 <-> BF16, F16 */
 
 /* ---- dense arithmetic -------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Ops that move rows: embedding, gather, scatter, permute, mean over inner dimensions. SPDX-License-Identifier: MIT */
+/* Ops that move rows: embedding, gather, scatter, permute, slice, mean over inner dimensions. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "kernels/cpu/cpu_kernels.h"
@@ -116,6 +116,50 @@ int cts_cpu_permute(const cts_cpu *cpu, const cts_call *c)
     if (cts_dtype_bytes(c->in[0].dtype) != sizeof(float) || c->out[0].ndim == 0)
         return cts_op_def_of(c->node->op)->ref(c);
     return cts_cpu_for(c, cts_view_count(j.y), permute_task, &j);
+}
+
+/* ---- slice ---- */
+
+static int slice_task(void *ctx, int ith, int nth)
+{
+    const cts_call *c = ctx;
+    const cts_slice_attr *a = c->node->attr;
+    int64_t wide = cts_view_channels(&c->in[0]), n = cts_view_channels(&c->out[0]), lo, hi;
+    const float *x = cts_cpu_f32(&c->in[0]) + a->first;
+    float *y = cts_cpu_f32(&c->out[0]);
+
+    cts_split(cts_view_rows(&c->out[0]), 1, ith, nth, &lo, &hi);
+    for (int64_t r = lo; r < hi; r++)
+        memcpy(y + r * n, x + r * wide, (size_t)n * sizeof *y);
+    return CTS_OK;
+}
+
+int cts_cpu_slice(const cts_cpu *cpu, const cts_call *c)
+{
+    (void)cpu;
+    return cts_cpu_for(c, cts_view_count(&c->out[0]), slice_task, (void *)c);
+}
+
+static int slice_grad_task(void *ctx, int ith, int nth)
+{
+    const cts_call *c = ctx;
+    const cts_slice_attr *a = c->node->attr;
+    int64_t wide = cts_view_channels(&c->out[0]), n = cts_view_channels(&c->in[0]), lo, hi;
+    const float *dy = cts_cpu_f32(&c->in[0]);
+    float *dx = cts_cpu_f32(&c->out[0]);
+
+    cts_split(cts_view_rows(&c->out[0]), 1, ith, nth, &lo, &hi);
+    for (int64_t r = lo; r < hi; r++) {
+        memset(dx + r * wide, 0, (size_t)wide * sizeof *dx);
+        memcpy(dx + r * wide + a->first, dy + r * n, (size_t)n * sizeof *dx);
+    }
+    return CTS_OK;
+}
+
+int cts_cpu_slice_grad(const cts_cpu *cpu, const cts_call *c)
+{
+    (void)cpu;
+    return cts_cpu_for(c, cts_view_count(&c->out[0]), slice_grad_task, (void *)c);
 }
 
 /* ---- mean over the middle of [outer, n, inner] ---- */

@@ -39,6 +39,14 @@ static void build_reshape(cts_case_graph *c, const int64_t *arg)
     cts_case_out(c, cts_op_scale(c->g, cts_op_reshape(c->g, y, 1, &one), 2.0f));
 }
 
+/* arg: N D0 D1 D2 C, part, first, n */
+static void build_slice(cts_case_graph *c, const int64_t *arg)
+{
+    cts_tensor *x = in5(c, arg, arg[5], CTS_SYM_BATCH, UNIT);
+
+    cts_case_out(c, cts_op_slice(c->g, x, arg[6], arg[7]));
+}
+
 /* arg: five extents, part, then the permutation of the present dimensions */
 static void build_permute(cts_case_graph *c, const int64_t *arg)
 {
@@ -189,8 +197,7 @@ static void build_max_pool(cts_case_graph *c, const int64_t *arg)
     cts_fill fill = {arg[9] ? CTS_FILL_TIES : CTS_FILL_DISTINCT, 0.0, arg[9] ? 1.0 : 0.125};
 
     cts_tensor *x = in5(c, arg, arg[5], CTS_SYM_BATCH, fill);
-    cts_tensor *(*pool)(cts_graph *, cts_tensor *, int, int, int) =
-        arg[10] ? cts_op_max_pool_plane : cts_op_max_pool;
+    cts_tensor *(*pool)(cts_graph *, cts_tensor *, int, int, int) = arg[10] ? cts_op_max_pool_plane : cts_op_max_pool;
 
     cts_case_out(c, pool(c->g, x, (int)arg[6], (int)arg[7], (int)arg[8]));
 }
@@ -319,6 +326,9 @@ static void build_bce(cts_case_graph *c, const int64_t *arg)
 const cts_op_case cts_op_cases[] = {
     {"reshape/5d", build_reshape, {2, 3, 1, 4, 5}, D, 1e-6},
     {"reshape/ones", build_reshape, {0, 0, 0, 1, 1}, D, 1e-6},
+    {"slice/first", build_slice, {2, 3, 1, 5, 6, 0, 0, 2}, D, 0.0},
+    {"slice/middle", build_slice, {3, 1, 7, 2, 35, 2, 17, 17}, D, 0.0},
+    {"slice/one", build_slice, {1, 1, 1, 1, 3, 0, 2, 1}, D, 0.0},
     {"permute/transpose", build_permute, {0, 0, 0, 37, 19, 0, 1, 0}, D, 0.0},
     {"permute/heads", build_permute, {0, 2, 5, 3, 4, 0, 0, 2, 1, 3}, D, 0.0},
     {"permute/channels_last", build_permute, {2, 3, 4, 1, 5, 0, 0, 2, 3, 4, 1}, D, 0.0},
