@@ -79,27 +79,35 @@ static const key *find_key(const key *keys, size_t n, const char *stem)
     return lo < n && !strcmp(keys[lo].stem, stem) ? &keys[lo] : NULL;
 }
 
-/* split_patient_scan_reconstruction: "valid_53_a_1". Anything else stands for itself. */
-static int parse_name(cts_record *r, struct cts_arena *a)
+void cts_volume_name_split(const char *stem, size_t *patient, size_t *scan, int *reconstruction)
 {
-    const char *s = r->stem, *patient_end, *scan_end, *p;
+    const char *patient_end, *scan_end, *p = strchr(stem, '_');
 
-    r->patient = r->scan = s;
-    p = strchr(s, '_');
-    if (!p || p == s)
-        return CTS_OK;
+    *patient = *scan = strlen(stem);
+    *reconstruction = 0;
+    if (!p || p == stem)
+        return;
     patient_end = p + 1 + strspn(p + 1, "0123456789");
     if (patient_end == p + 1 || *patient_end != '_')
-        return CTS_OK;
+        return;
     scan_end = strchr(patient_end + 1, '_');
     if (!scan_end || scan_end == patient_end + 1)
-        return CTS_OK;
+        return;
     p = scan_end + 1;
     if (!*p || p[strspn(p, "0123456789")] || strlen(p) > 6)
-        return CTS_OK;
-    r->reconstruction = atoi(p);
-    r->patient = cts_arena_strndup(a, s, (size_t)(patient_end - s));
-    r->scan = cts_arena_strndup(a, s, (size_t)(scan_end - s));
+        return;
+    *reconstruction = atoi(p);
+    *patient = (size_t)(patient_end - stem);
+    *scan = (size_t)(scan_end - stem);
+}
+
+static int parse_name(cts_record *r, struct cts_arena *a)
+{
+    size_t patient, scan;
+
+    cts_volume_name_split(r->stem, &patient, &scan, &r->reconstruction);
+    r->patient = r->stem[patient] ? cts_arena_strndup(a, r->stem, patient) : r->stem;
+    r->scan = r->stem[scan] ? cts_arena_strndup(a, r->stem, scan) : r->stem;
     return r->patient && r->scan ? CTS_OK : CTS_E_NOMEM;
 }
 

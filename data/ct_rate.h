@@ -61,5 +61,8 @@ int64_t cts_dataset_find(const cts_dataset *d, const char *name);
 int cts_xy_spacing_parse(double *mm, const char *cell);
 /* Length of a volume name without .nii or .nii.gz. */
 size_t cts_volume_stem(const char *name);
+/* Of the stem "valid_53_a_1" (split_patient_scan_reconstruction): the lengths of the patient's name "valid_53" and of
+ * the scan's "valid_53_a", and 1. A stem of another form stands for itself: both lengths its own, reconstruction 0. */
+void cts_volume_name_split(const char *stem, size_t *patient, size_t *scan, int *reconstruction);
 
 #endif
