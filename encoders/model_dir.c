@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "encoders/model_dir.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "encoders/model_swap.h"
 #include "kernels/base/file.h"
 #include "kernels/base/json.h"
 #include "kernels/base/status.h"
@@ -88,88 +86,30 @@ static int save_recipe(const char *dir, const json_t *preprocess)
     return rc;
 }
 
-/* An existing target must be a folder that is empty or holds a model: nothing else is ever replaced. */
-static int check_target(const char *dir)
+int cts_model_dir_write_rest(const char *dir, const cts_clip_config *c, const char *tokenizer_path,
+                             const json_t *preprocess)
 {
-    char **names = NULL;
-    size_t n = 0;
-    bool model = false;
-    int rc;
+    int rc = save_config(dir, c);
 
-    if (!cts_file_exists(dir))
-        return CTS_OK;
-    if (!cts_is_dir(dir))
-        return cts_fail(CTS_E_INPUT, "%s: exists and is no folder; a model directory is wanted", dir);
-    if ((rc = cts_dir_list(&names, &n, dir)) != CTS_OK)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        model |= !strcmp(names[i], "model.safetensors");
-    cts_list_free(names, n);
-    if (n && !model)
-        return cts_fail(CTS_E_INPUT,
-                        "%s: holds %zu files but no model.safetensors; only an empty folder or a model is replaced",
-                        dir, n);
-    return CTS_OK;
-}
-
-/* Put the finished folder `from` in the place of `to` in one step; what was there ends up at `from` and is removed. */
-static int swap_in(const char *from, const char *to)
-{
-    if (!cts_file_exists(to)) {
-        if (rename(from, to) != 0)
-            return cts_fail(CTS_E_IO, "%s: rename to %s: %s", from, to, strerror(errno));
-        return CTS_OK;
-    }
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) == 0)
-        return cts_remove_tree(from);
-    if (errno != EINVAL && errno != ENOSYS)
-        return cts_fail(CTS_E_IO, "%s: exchange with %s: %s", from, to, strerror(errno));
-    /* a file system without exchange: the old model lies beside it for a moment */
-    char *old = cts_asprintf("%s.old.%ld", to, (long)getpid());
-    int rc = CTS_OK;
-
-    if (!old)
-        return cts_fail(CTS_E_NOMEM, "%s: out of memory", to);
-    if (rename(to, old) != 0)
-        rc = cts_fail(CTS_E_IO, "%s: rename to %s: %s", to, old, strerror(errno));
-    else if (rename(from, to) != 0)
-        rc = cts_fail(CTS_E_IO, "%s: rename to %s: %s; the old model is %s", from, to, strerror(errno), old);
-    else
-        rc = cts_remove_tree(old);
-    free(old);
+    if (rc == CTS_OK && tokenizer_path)
+        rc = copy_tokenizer(dir, tokenizer_path);
+    if (rc == CTS_OK && preprocess)
+        rc = save_recipe(dir, preprocess);
     return rc;
 }
 
 int cts_model_dir_save(const char *dir, const cts_clip *m, const char *tokenizer_path, const json_t *preprocess)
 {
-    size_t len = strlen(dir);
-    char *target = NULL, *tmp = NULL;
+    cts_model_swap *s = NULL;
     int rc;
 
-    while (len > 1 && dir[len - 1] == '/')
-        len--;
-    target = cts_asprintf("%.*s", (int)len, dir);
-    tmp = cts_asprintf("%.*s.tmp.%ld", (int)len, dir, (long)getpid());
-    if (!target || !tmp) {
-        rc = cts_fail(CTS_E_NOMEM, "%s: out of memory", dir);
+    if ((rc = cts_model_swap_begin(&s, dir)) != CTS_OK ||
+        (rc = save_weights(cts_model_swap_dir(s), m->params)) != CTS_OK ||
+        (rc = cts_model_dir_write_rest(cts_model_swap_dir(s), &m->config, tokenizer_path, preprocess)) != CTS_OK)
         goto out;
-    }
-    if ((rc = check_target(target)) != CTS_OK || (rc = cts_remove_tree(tmp)) != CTS_OK ||
-        (rc = cts_mkdir_p(tmp)) != CTS_OK)
-        goto out;
-    if ((rc = save_config(tmp, &m->config)) != CTS_OK || (rc = save_weights(tmp, m->params)) != CTS_OK)
-        goto undo;
-    if (tokenizer_path && (rc = copy_tokenizer(tmp, tokenizer_path)) != CTS_OK)
-        goto undo;
-    if (preprocess && (rc = save_recipe(tmp, preprocess)) != CTS_OK)
-        goto undo;
-    if ((rc = swap_in(tmp, target)) == CTS_OK)
-        goto out;
-undo:
-    cts_remove_tree(tmp);
+    rc = cts_model_swap_commit(s);
 out:
-    free(target);
-    free(tmp);
+    cts_model_swap_destroy(s);
     return rc;
 }
 

@@ -32,6 +32,9 @@ typedef struct {
  * when it ends in .txt, otherwise tokenizer.model) and the recipe (NULL = none). An existing target is replaced only
  * when it is empty or a model directory. */
 int cts_model_dir_save(const char *dir, const cts_clip *m, const char *tokenizer_path, const json_t *preprocess);
+/* All files of a model directory but model.safetensors, written into the folder dir as above. */
+int cts_model_dir_write_rest(const char *dir, const cts_clip_config *c, const char *tokenizer_path,
+                             const json_t *preprocess);
 /* Strict: a missing, extra or wrongly shaped tensor is CTS_E_MISMATCH and names it, got and wanted. */
 int cts_model_dir_load(cts_model **out, const char *dir);
 void cts_model_destroy(cts_model *m); /* NULL allowed */

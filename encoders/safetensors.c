@@ -34,8 +34,6 @@ const char *cts_st_dtype_name(cts_st_dtype t)
     return dtypes[t].name;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
-
 struct cts_safetensors {
     cts_map map;
     char *path;
@@ -301,73 +299,4 @@ void cts_st_to_f32(float *dst, const cts_st_tensor *t)
     case CTS_ST_COUNT:
         break;
     }
-}
-
-/* ---- writing --------------------------------------------------------------------------------------------------- */
-
-static json_t *describe(const cts_st_tensor *t, size_t begin)
-{
-    json_t *shape = json_array();
-
-    for (int i = 0; shape && i < t->ndim; i++)
-        if (json_array_append_new(shape, json_integer(t->shape[i])) != 0) {
-            json_decref(shape);
-            return NULL;
-        }
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].name, "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)(begin + bytes_of(t)));
-}
-
-/* The header's text, padded with spaces so that the data starts at a multiple of 8; NULL when out of memory. */
-static char *header_text(size_t *n, int n_tensors, const cts_st_tensor *t, const json_t *metadata)
-{
-    json_t *h = json_object();
-    size_t at = 0, len;
-    char *text = NULL, *padded;
-
-    if (!h || (metadata && json_object_set(h, "__metadata__", (json_t *)metadata) != 0))
-        goto out;
-    for (int i = 0; i < n_tensors; i++) {
-        CTS_ASSERT(!json_object_get(h, t[i].name), "two tensors named %s", t[i].name);
-        if (json_object_set_new(h, t[i].name, describe(&t[i], at)) != 0)
-            goto out;
-        at += bytes_of(&t[i]);
-    }
-    if (!(text = json_dumps(h, JSON_COMPACT)))
-        goto out;
-    len = strlen(text);
-    *n = (len + 7) / 8 * 8;
-    if (!(padded = realloc(text, *n + 1))) {
-        free(text);
-        text = NULL;
-        goto out;
-    }
-    text = padded;
-    memset(text + len, ' ', *n - len);
-out:
-    json_decref(h);
-    return text;
-}
-
-int cts_safetensors_write(const char *path, int n, const cts_st_tensor *t, const json_t *metadata)
-{
-    cts_writer *w = NULL;
-    size_t n_header = 0;
-    char *header = header_text(&n_header, n, t, metadata);
-    uint64_t length = n_header;
-    int rc;
-
-    if (!header)
-        return cts_fail(CTS_E_NOMEM, "%s: out of memory for a header of %d tensors", path, n);
-    if ((rc = cts_writer_open(&w, path)) != CTS_OK || (rc = cts_writer_write(w, &length, sizeof length)) != CTS_OK ||
-        (rc = cts_writer_write(w, header, n_header)) != CTS_OK)
-        goto out;
-    for (int i = 0; i < n; i++)
-        if (bytes_of(&t[i]) && (rc = cts_writer_write(w, t[i].data, bytes_of(&t[i]))) != CTS_OK)
-            goto out;
-    rc = cts_writer_commit(w);
-out:
-    cts_writer_destroy(w);
-    free(header);
-    return rc;
 }

@@ -64,4 +64,13 @@ void cts_st_to_f32(float *dst, const cts_st_tensor *t);
  * NULL. */
 int cts_safetensors_write(const char *path, int n, const cts_st_tensor *t, const json_t *metadata);
 
+/* The same in pieces, for what does not fit in memory: open tells names, dtypes and shapes of all n tensors (data is
+ * not read), add appends the next bytes of their data in that order, in pieces of any size, commit ends the file when
+ * all are there. Destroying without commit leaves nothing. */
+typedef struct cts_st_writer cts_st_writer;
+int cts_st_writer_open(cts_st_writer **out, const char *path, int n, const cts_st_tensor *t, const json_t *metadata);
+int cts_st_writer_add(cts_st_writer *w, const void *data, size_t n);
+int cts_st_writer_commit(cts_st_writer *w);
+void cts_st_writer_destroy(cts_st_writer *w); /* NULL allowed */
+
 #endif
