@@ -16,13 +16,21 @@
  * loss graph takes the embeddings of the whole batch. So gradient caching, several devices and frozen towers differ
  * only in who fills the loss graph.
  *
+ * One side may be absent (null): a model of images alone or of texts alone. It has no temperature and no loss.
+ *
  * config.json:
  *   {"format": "ctsearch-clip", "version": 1,
- *    "image": {"encoder": "dcformer", "config": {..}}, "text": {"encoder": "bert", "config": {..}},
+ *    "image": {"encoder": "dcformer", "config": {..}} | null, "text": {"encoder": "bert", "config": {..}} | null,
  *    "latent_dim": 512, "projection_norm": "none" | "batch",
- *    "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0}}
- * The bias is there for the sigmoid loss only. Reading, {"preset": "dcformer-nano", "config": {..}} may stand for an
- * encoder: the fields of config then replace the preset's.
+ *    "projection": {"image": "linear" | "none", "text": "linear" | "none"},
+ *    "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0},
+ *    "report_text": "clean", "prompts": "ctclip", "max_length": 512}
+ * The bias is there for the sigmoid loss only. A side without projection gives its encoder's vector, normalised; its
+ * width is then latent_dim. report_text and prompts are names that the floors above look up: how the cells of a report
+ * become a text, which bank of prompts suits the model. max_length: texts are cut to so many tokens; default: the
+ * encoder's longest. Fields from "projection" on (temperature apart) are written only where they differ from the
+ * default, so that a model written before they existed keeps its bytes and its digest. Reading, {"preset":
+ * "dcformer-nano", "config": {..}} may stand for an encoder: the fields of config then replace the preset's.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_ENCODERS_CLIP_H
 #define CTS_ENCODERS_CLIP_H
@@ -31,21 +39,33 @@
 
 typedef enum { CTS_SIDE_IMAGE, CTS_SIDE_TEXT, CTS_SIDE_COUNT } cts_side;
 
+typedef enum { CTS_PROJECTION_LINEAR, CTS_PROJECTION_NONE } cts_projection;
+
+#define CTS_CLIP_NAME_BYTES 32 /* of report_text and prompts: letters, digits, _ - . and the 0 */
+
 typedef struct {
-    const cts_encoder_def *encoder[CTS_SIDE_COUNT];
-    void *config[CTS_SIDE_COUNT]; /* owned */
+    const cts_encoder_def *encoder[CTS_SIDE_COUNT]; /* NULL = the model has no such side */
+    void *config[CTS_SIDE_COUNT];                   /* owned */
+    cts_projection projection[CTS_SIDE_COUNT];
     int64_t latent_dim;
     bool learned_temperature; /* temperature is a parameter, not a state */
     bool projection_norm;     /* a batch norm over the encoder's vector before the projection; ours, see below */
     double temperature;       /* its initial value: log of the scale */
     bool has_bias;            /* parameter logit_bias [1], for the sigmoid loss */
     double bias;
+    char report_text[CTS_CLIP_NAME_BYTES]; /* "clean" */
+    char prompts[CTS_CLIP_NAME_BYTES];     /* "ctclip" */
+    int64_t max_length;                    /* tokens; 0 = the text encoder's */
 } cts_clip_config;
 
 /* From a JSON object of file `file`. On success the caller ends it with cts_clip_config_clear(). */
 int cts_clip_config_parse(cts_clip_config *out, const json_t *j, const char *file);
 json_t *cts_clip_config_write(const cts_clip_config *c); /* NULL when out of memory */
 void cts_clip_config_clear(cts_clip_config *c);          /* zeroed is fine */
+/* CTS_E_MISMATCH with a sentence when the model has no such side. */
+int cts_clip_config_need(const cts_clip_config *c, cts_side side);
+/* Longest token sequence: the smaller of max_length and the encoder's; 0 without a text side. */
+int64_t cts_clip_config_max_length(const cts_clip_config *c);
 
 /* A model: configuration and parameters. Readers may share it; who trains it is alone with it. */
 typedef struct {
@@ -60,13 +80,15 @@ int cts_clip_create(cts_clip **out, cts_clip_config *c);
 int cts_clip_create_init(cts_clip **out, cts_clip_config *c, uint64_t seed);
 void cts_clip_destroy(cts_clip *m); /* NULL allowed */
 
-/* Prefix of a side's encoder ("visual_transformer.") and the name of its projection ("to_visual_latent.weight"). */
+/* Prefix of a side's encoder ("visual_transformer."). */
 const char *cts_clip_prefix(cts_side side);
-const char *cts_clip_projection(cts_side side);
+/* Name of a side's projection ("to_visual_latent.weight"); NULL when it has none. */
+const char *cts_clip_projection(const cts_clip_config *c, cts_side side);
 /* Name of the batch norm before a side's projection; NULL when the configuration has none. */
 const char *cts_clip_norm(const cts_clip_config *c, cts_side side);
 
-/* vector [N, C] -> batch norm under `norm` (NULL = none) -> linear `projection` [latent_dim, C] -> L2 norm. */
+/* vector [N, C] -> batch norm under `norm` (NULL = none) -> linear `projection` [latent_dim, C] (NULL = none, then C is
+ * latent_dim) -> L2 norm. */
 cts_tensor *cts_clip_project(cts_build *b, cts_tensor *vector, const char *norm, const char *projection,
                              int64_t latent_dim);
 /* Append one tower: encoder under its prefix, projection, L2 norm. Result [N, latent_dim]. The flags of b decide the

@@ -45,6 +45,9 @@ int cts_clip_loss_create(cts_clip_loss **out, const cts_clip *m, cts_loss_kind k
     cts_clip_loss *l;
     int rc;
 
+    for (int side = 0; side < CTS_SIDE_COUNT; side++)
+        if ((rc = cts_clip_config_need(&m->config, (cts_side)side)) != CTS_OK)
+            return rc;
     if (kind == CTS_LOSS_SIGLIP && !m->config.has_bias)
         return cts_fail(CTS_E_INPUT,
                         "loss siglip needs a bias: field \"temperature.bias\" of the configuration is absent");

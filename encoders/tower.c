@@ -32,9 +32,10 @@ cts_tower_spec cts_clip_tower_spec(const cts_clip *m, cts_side side)
         .encoder = m->config.encoder[side],
         .config = m->config.config[side],
         .prefix = cts_clip_prefix(side),
-        .projection = cts_clip_projection(side),
+        .projection = cts_clip_projection(&m->config, side),
         .norm = cts_clip_norm(&m->config, side),
         .latent_dim = m->config.latent_dim,
+        .max_length = m->config.max_length,
         .result = CTS_RESULT_EMBEDDING,
     };
 
@@ -129,15 +130,19 @@ static int alloc_text(cts_tower *t)
 int cts_tower_create(cts_tower **out, const cts_tower_spec *spec, const cts_tower_options *o, cts_backend *b,
                      cts_grads *grads)
 {
-    cts_tower *t = calloc(1, sizeof *t);
+    cts_tower *t;
     int rc;
 
-    if (!t)
+    if (!spec->encoder)
+        return cts_fail(CTS_E_MISMATCH, "the model has no encoder of this side (%s*)", spec->prefix);
+    if (!(t = calloc(1, sizeof *t)))
         return cts_fail(CTS_E_NOMEM, "out of memory for a tower");
     t->spec = *spec;
     t->o = *o;
     CTS_ASSERT(!o->train || grads, "a training tower of %s needs gradients", spec->encoder->name);
     spec->encoder->info(spec->config, &t->info);
+    if (spec->max_length)
+        t->info.max_tokens = cts_min_i64(t->info.max_tokens, spec->max_length);
     if ((rc = check_options(t)) != CTS_OK || (rc = build_graph(t)) != CTS_OK)
         goto out;
     if (is_text(t) && (rc = alloc_text(t)) != CTS_OK)

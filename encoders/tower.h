@@ -19,13 +19,14 @@ typedef enum { CTS_RESULT_EMBEDDING, CTS_RESULT_VECTOR, CTS_RESULT_LOGITS } cts_
 
 /* What to run: an encoder under a prefix of a parameter set, and which result. All borrowed; must outlive the tower. */
 typedef struct {
-    cts_params *params; /* with data */
-    const cts_encoder_def *encoder;
+    cts_params *params;             /* with data */
+    const cts_encoder_def *encoder; /* NULL = the model has no such side: no tower can be made */
     const void *config;
     const char *prefix;     /* "" = none */
-    const char *projection; /* EMBEDDING: name of the weight [latent_dim, vector_dim] */
+    const char *projection; /* EMBEDDING: name of the weight [latent_dim, vector_dim]; NULL = none */
     const char *norm;       /* EMBEDDING: batch norm before it; NULL = none */
     int64_t latent_dim;     /* EMBEDDING */
+    int64_t max_length;     /* text: longest sequence; 0, or more than the encoder's = the encoder's */
     cts_result_kind result;
 } cts_tower_spec;
 
@@ -43,7 +44,8 @@ typedef struct {
 
 typedef struct cts_tower cts_tower;
 
-/* grads: made from spec->params, needed for train. CTS_E_MISMATCH when the volume size does not suit the encoder. */
+/* grads: made from spec->params, needed for train. CTS_E_MISMATCH when the model has no such side or the volume size
+ * does not suit the encoder. */
 int cts_tower_create(cts_tower **out, const cts_tower_spec *spec, const cts_tower_options *o, cts_backend *b,
                      cts_grads *grads);
 void cts_tower_destroy(cts_tower *t); /* NULL allowed */

@@ -51,11 +51,14 @@ static int resolve(char **out, const char *dir)
     return rc;
 }
 
+/* A model of texts alone needs no recipe. */
 static int load_recipe(cts_engine *e)
 {
     char *path;
     int rc;
 
+    if (!e->model->preprocess && !e->clip->config.encoder[CTS_SIDE_IMAGE])
+        return CTS_OK;
     if (!e->model->preprocess)
         return cts_fail(CTS_E_FORMAT,
                         "%s: preprocess.json is missing; allowed: a model folder with the recipe its volumes were "
@@ -67,6 +70,17 @@ static int load_recipe(cts_engine *e)
         rc = cts_recipe_digest(&e->recipe, e->digest.recipe);
     free(path);
     return rc;
+}
+
+/* A model of images alone needs no tokenizer. */
+static int load_tokenizer(cts_engine *e)
+{
+    if (!e->clip->config.encoder[CTS_SIDE_TEXT])
+        return CTS_OK;
+    if (!e->model->tokenizer_path)
+        return cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model",
+                        e->path);
+    return cts_tokenizer_open(&e->own_tokenizer, e->model->tokenizer_path);
 }
 
 int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backend)
@@ -81,12 +95,7 @@ int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backen
         goto out;
     e->clip = e->model->clip;
     e->digest = e->model->digest;
-    if (!e->model->tokenizer_path) {
-        rc = cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model",
-                      e->path);
-        goto out;
-    }
-    if ((rc = load_recipe(e)) || (rc = cts_tokenizer_open(&e->own_tokenizer, e->model->tokenizer_path)))
+    if ((rc = load_recipe(e)) || (rc = load_tokenizer(e)))
         goto out;
     e->tokenizer = e->own_tokenizer;
     *out = e;
@@ -154,12 +163,18 @@ const cts_model_digests *cts_engine_digests(const cts_engine *e)
     return &e->digest;
 }
 
+int cts_engine_need(const cts_engine *e, cts_side side)
+{
+    int rc = cts_clip_config_need(&e->clip->config, side);
+
+    return rc && e->path ? cts_fail_in(rc, "%s", e->path) : rc;
+}
+
 double cts_engine_scale(const cts_engine *e)
 {
     int i = cts_params_find(e->clip->params, "temperature");
 
-    CTS_ASSERT(i >= 0, "a CLIP model declares its temperature");
-    return exp((double)cts_params_get(e->clip->params, i)->data[0]);
+    return exp(i < 0 ? e->clip->config.temperature : (double)cts_params_get(e->clip->params, i)->data[0]);
 }
 
 int cts_engine_params_changed(cts_engine *e)
@@ -177,9 +192,9 @@ static int tower(cts_engine *e, cts_side side, cts_tower **out)
     cts_tower_spec spec = cts_clip_tower_spec(e->clip, side);
     int64_t voxels = (int64_t)cts_recipe_elements(&e->recipe);
     cts_tower_options o = {0};
-    int rc = CTS_OK;
+    int rc = cts_engine_need(e, side);
 
-    if (!e->tower[side]) {
+    if (!rc && !e->tower[side]) {
         if (side == CTS_SIDE_IMAGE) {
             o.max_batch = cts_max_i64(1, cts_min_i64(BATCH_MAX, BATCH_VOXELS / voxels));
             memcpy(o.volume, e->recipe.size_zxy, sizeof o.volume);

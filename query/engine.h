@@ -24,11 +24,13 @@ void cts_engine_close(cts_engine *e); /* NULL allowed */
 
 int64_t cts_engine_dim(const cts_engine *e);
 const cts_clip *cts_engine_clip(const cts_engine *e);
-const cts_recipe *cts_engine_recipe(const cts_engine *e);
-const cts_tokenizer *cts_engine_tokenizer(const cts_engine *e);
-const char *cts_engine_path(const cts_engine *e); /* of the model folder; "" when wrapped */
+const cts_recipe *cts_engine_recipe(const cts_engine *e); /* zeroed when the model has no image side and no recipe */
+const cts_tokenizer *cts_engine_tokenizer(const cts_engine *e); /* NULL without a text side */
+const char *cts_engine_path(const cts_engine *e);               /* of the model folder; "" when wrapped */
 /* Digests an index is made with: model, tokenizer, recipe. Empty strings when wrapped. */
 const cts_model_digests *cts_engine_digests(const cts_engine *e);
+/* CTS_E_MISMATCH with a sentence when the model has no such side; every call below that wants the side fails so. */
+int cts_engine_need(const cts_engine *e, cts_side side);
 /* exp(temperature): scale of the zero-shot logits. */
 double cts_engine_scale(const cts_engine *e);
 /* After parameters of a wrapped model changed. */

@@ -86,8 +86,8 @@ int cts_index_create_for(cts_index **out, const char *path, const cts_engine *e)
         rc = cts_fail(CTS_E_IO, "%s: no absolute path of this folder", cts_engine_path(e));
         goto out;
     }
-    if ((rc = cts_file_read(&recipe, &n, recipe_path, RECIPE_BYTES)))
-        goto out;
+    if (cts_file_exists(recipe_path) && (rc = cts_file_read(&recipe, &n, recipe_path, RECIPE_BYTES)))
+        goto out; /* a model of texts alone has none */
     rc = cts_index_create(out, path,
                           &(cts_index_options){.dim = (size_t)cts_engine_dim(e),
                                                .model_digest = d->model,

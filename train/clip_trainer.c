@@ -402,6 +402,10 @@ int cts_clip_train(cts_clip *m, const cts_pairs *pairs, const cts_clip_train_con
     int rc;
 
     *result = (cts_train_result){0};
+    if ((rc = cts_clip_config_need(&m->config, CTS_SIDE_IMAGE)) ||
+        (rc = cts_clip_config_need(&m->config, CTS_SIDE_TEXT)))
+        return rc;
+    r.c.max_tokens = cts_min_i64(r.c.max_tokens, cts_clip_config_max_length(&m->config));
     rc = prepare(&r, backend);
     if (!rc) {
         result->steps_done = r.step;

@@ -119,7 +119,7 @@ static void test_bad_configs(void **state)
     refused(PAIR("{\"preset\": \"dcformer-giant\"}", TINY_BERT), CTS_E_NOTFOUND, "dcformer-nano");
     refused(PAIR(TINY_BERT, TINY_BERT), CTS_E_MISMATCH, "bert-tiny");
     refused(PAIR("{\"encoder\": \"resnet\"}", TINY_BERT), CTS_E_NOTFOUND, "resnet");
-    refused("{\"image\": {\"preset\": \"dcformer-nano\"}}", CTS_E_FORMAT, "text");
+    refused("{\"latent_dim\": 8}", CTS_E_FORMAT, "image");
     refused(PAIR(NANO_WITH(""), "{\"preset\": \"bert-tiny\", \"config\": {\"hidden_size\": 127}}"), CTS_E_INPUT,
             "num_attention_heads");
     refused(PAIR(NANO_WITH(""), "{\"preset\": \"bert-tiny\", \"config\": {\"hidden_act\": \"gelu_new\"}}"),
