@@ -39,7 +39,8 @@ double cts_mean_defined(const double *value, size_t n, size_t *defined);
 int cts_roc_curve(const float *scores, const uint8_t *labels, size_t n, double *false_positive_rate,
                   double *true_positive_rate, double *threshold, size_t *n_points);
 /* Largest TPR - FPR over the curve (the first in descending order of threshold among equals) with its threshold,
- * sensitivity and specificity. NaN when one class is missing. */
+ * sensitivity and specificity. NaN when one class is missing. When no point lies above the diagonal: Youden,
+ * sensitivity and specificity 0 as DCFormer's evaluation prints them, threshold NaN. */
 typedef struct {
     double youden, threshold, sensitivity, specificity;
 } cts_youden_point;
@@ -56,8 +57,8 @@ typedef struct {
 /* score > 0.5. It is np.rint for scores in [0, 1]: 0.5 itself rounds to the even 0. */
 cts_threshold cts_threshold_half(void);
 /* CT-CLIP's rule: of the 100 points of linspace(0, 1), prediction score > point, the one nearest to the ROC plot's
- * corner (TPR 1, FPR 0); the last among equals. *grid_index 0..99. A label of one class has no such point: out->value is
- * NaN and *grid_index -1 (CTS_OK); cts_roc_corner_undefined is the sentence for the reader. */
+ * corner (TPR 1, FPR 0); the last among equals. *grid_index 0..99. A label of one class has no such point: out->value
+ * is NaN and *grid_index -1 (CTS_OK); cts_roc_corner_undefined is the sentence for the reader. */
 int cts_threshold_roc_corner(const float *scores, const uint8_t *labels, size_t n, cts_threshold *out, int *grid_index);
 extern const char cts_roc_corner_undefined[];
 /* CT-Scroll's rule: the score of these (validation) data at which score >= threshold has the largest F1; the smallest

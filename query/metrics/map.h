@@ -3,11 +3,11 @@
  *
  *   map_ctclip     mean Jaccard index between the findings of the query and of its k nearest. Queries: all. Gallery:
  *                  volumes with a finding. The query may find itself. A query without finding scores 0 always.
- *                  Undefined when the gallery has fewer than k volumes. The published script prints running averages, see
+ *                  Undefined when the gallery has fewer than k volumes. The published script prints running averages:
  *                  cts_map_running().
  *   map_spectre    average precision at k; relevant = the same set of findings; gallery = all; the query itself
- *                  removed; sum of precisions at the hits / min(number of relevant, k). A query without partner is skipped. Two
- *                  volumes without any finding are relevant to each other.
+ *                  removed; sum of precisions at the hits / min(number of relevant, k). A query without partner is
+ *                  skipped. Two volumes without any finding are relevant to each other.
  *   map_radfinder  queries and gallery: volumes with a finding; the query itself removed; relevant = a common finding;
  *                  sum of precisions at the hits / k.
  *
