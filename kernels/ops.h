@@ -28,7 +28,13 @@ cts_tensor *cts_op_cast(cts_graph *g, cts_tensor *x, cts_dtype to); /* F32 <-> B
 
 /* ---- dense arithmetic -------------------------------------------------------------------------------------------- */
 
-typedef enum { CTS_ACT_NONE, CTS_ACT_GELU /* erf */, CTS_ACT_RELU, CTS_ACT_TANH } cts_act_kind;
+typedef enum {
+    CTS_ACT_NONE,
+    CTS_ACT_GELU /* erf */,
+    CTS_ACT_RELU,
+    CTS_ACT_TANH,
+    CTS_ACT_LEAKY /* slope 0.1 */
+} cts_act_kind;
 
 typedef struct {
     int32_t d[3]; /* offset on the three spatial axes, in input voxels */
@@ -75,6 +81,17 @@ typedef struct {
 cts_tensor *cts_op_dwconv(cts_graph *g, cts_tensor *x, cts_tensor *w, cts_tensor *bias, int axis);
 /* inputs (x, dy) -> dw (shape of w), db [C] */
 
+/* Depthwise convolution over all three axes of [N, D0, D1, D2, C] at once, stride 1: w [C, 1, k0, k1, k2], bias [C] or
+ * NULL, before[d] zeros in front of axis d and k - 1 - before[d] behind it, so that the grid keeps its size. flip = the
+ * kernel reversed, as the gradient to x needs it. At most CTS_DWCONV3D_TAPS taps.
+ * dwconv3d_wgrad: (x, dy) -> dw (shape of w), db [C] */
+enum { CTS_DWCONV3D_TAPS = 343 };
+typedef struct {
+    int k[3], before[3];
+    bool flip, has_bias;
+} cts_dwconv3d_attr;
+cts_tensor *cts_op_dwconv3d(cts_graph *g, cts_tensor *x, cts_tensor *w, cts_tensor *bias, const int before[3]);
+
 /* ---- normalisation ----------------------------------------------------------------------------------------------- */
 
 /* Batch norm over rows, channels last. Training form: statistics of this batch (biased variance); new running = (1 -
@@ -112,6 +129,12 @@ cts_tensor *cts_op_scale(cts_graph *g, cts_tensor *x, float s);
 /* y[r, c] = x[r, c] * gamma[c] (layer scale). channel_dot: (dy, x) -> [C], sum over rows of dy * x: the gradient to
  * gamma. */
 cts_tensor *cts_op_channel_scale(cts_graph *g, cts_tensor *x, cts_tensor *gamma);
+/* y[r, c] = x[r, c] * gelu(x[r, n + c]), x [.., 2n] -> [.., n]: the value half first, gelu by erf on the gate half
+ * (Shazeer 2020, "GLU Variants Improve Transformer"). geglu_grad: (dy, x) -> dx */
+cts_tensor *cts_op_geglu(cts_graph *g, cts_tensor *x);
+/* x [.., 2n] -> its first n channels *a and its last *b, copies. join_halves: (da, db) -> dx; a missing one counts as
+ * 0. */
+void cts_op_halves(cts_graph *g, cts_tensor *x, cts_tensor **a, cts_tensor **b);
 /* Inverted dropout: element i survives with probability 1 - p and is divided by it. Decision i is a pure function of
  * (run seed, step, stream, i):
  * key = cts_rng_split(cts_rng_split(seed, step), stream); survives when cts_rng_unit_at(key, i) >= p. p = 0 returns x.
@@ -163,11 +186,12 @@ cts_tensor *cts_op_segment_mean(cts_graph *g, cts_tensor *x, cts_tensor *offsets
  * n_tokens_max = planned rows).
  * A query with no visible key gives 0 (lse 0 too).
  * Outputs: o [n_tokens, heads * dh], lse [n_tokens, heads] (log of the softmax denominator, for backward).
- * attention_grad: (do, q, k, v, o, lse, offsets, key_mask) -> dq, dk, dv. */
+ * attention_grad: (do, q, k, v, o, lse, offsets, key_mask, bias) -> dq, dk, dv, dbias. */
 typedef struct {
     int heads, back, ahead;
     float scale, p;
     uint64_t stream;
+    int64_t seq_len; /* all sequences have this length and there are no offsets; 0 = offsets */
 } cts_attention_attr;
 cts_tensor *cts_op_attention(cts_graph *g, cts_tensor *q, cts_tensor *k, cts_tensor *v, cts_tensor *offsets,
                              cts_tensor *key_mask, int heads, float scale, int back, int ahead, float p);

@@ -1,7 +1,8 @@
 /* Attention over packed sequences. One item is one head of one sequence; a block of its queries is multiplied with
  * all keys that the band lets any of them see, so that banded attention costs the band. Scores of the block stay in
  * cache as tiles of CTS_TILE_K keys, the form the next product reads. Items write disjoint rows and columns, so
- * their order over threads does not matter. SPDX-License-Identifier: MIT */
+ * their order over threads does not matter; with a gradient of the bias a thread owns whole heads and adds sequence
+ * after sequence. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <string.h>
 
@@ -12,13 +13,15 @@ typedef struct {
     const cts_attention_attr *a;
     const cts_call *c;
     const float *q, *k, *v;
-    const int32_t *offsets, *mask; /* mask may be NULL */
+    const int32_t *offsets, *mask; /* NULL = sequences of one length; no mask */
+    const float *bias;             /* [heads, seq_len, seq_len] or NULL */
     int64_t rows, n_max, dh, ld, n_seq;
     uint64_t key, threshold;
     float inv;
     char *scratch;
     size_t thread_bytes;
     const float *d_o, *o, *lse; /* backward */
+    float *d_bias;              /* NULL = not wanted */
 } attention;
 
 /* One item and its buffers. */
@@ -51,7 +54,7 @@ static float *carve(float **at, int64_t n)
     return p;
 }
 
-/* Lay the buffers of an item out from `base`; returns the floats used. Sequences may be as long as the planned rows. */
+/* Lay the buffers of an item out from `base` for sequences of up to n_max rows; returns the floats used. */
 static int64_t layout(item *it, const cts_isa *isa, float *base, int64_t n_max, int64_t dh, bool backward)
 {
     int64_t tile = block_rows(isa) * CTS_TILE_LD;
@@ -73,18 +76,30 @@ static int64_t layout(item *it, const cts_isa *isa, float *base, int64_t n_max, 
     return at - base;
 }
 
+/* Without a fixed length, a sequence may be as long as the planned rows. */
+static int64_t longest(const cts_attention_attr *a, const cts_tensor *q)
+{
+    return a->seq_len ? a->seq_len : cts_tensor_rows(q);
+}
+
 static size_t attention_scratch(const cts_cpu *cpu, const cts_tensor *q, const cts_attention_attr *a, bool backward)
 {
     item it;
 
-    return (size_t)layout(&it, cpu->isa, NULL, q->shape[0], q->shape[1] / a->heads, backward) * sizeof(float);
+    return (size_t)layout(&it, cpu->isa, NULL, longest(a, q), cts_tensor_channels(q) / a->heads, backward) *
+           sizeof(float);
+}
+
+static int64_t offset_at(const attention *t, int64_t s)
+{
+    return t->offsets ? t->offsets[s] : s * t->a->seq_len;
 }
 
 static int check_offsets(const attention *t)
 {
     int64_t last = 0;
 
-    for (int64_t s = 0; s <= t->n_seq; s++) {
+    for (int64_t s = 0; t->offsets && s <= t->n_seq; s++) {
         int64_t at = t->offsets[s];
 
         if (at < last || at > t->rows || (s == 0 && at != 0))
@@ -107,15 +122,16 @@ static int attention_of(attention *t, const cts_cpu *cpu, const cts_call *c, int
                      .v = c->in[q + 2].data,
                      .offsets = c->in[offsets].data,
                      .mask = c->in[offsets + 1].data,
-                     .rows = c->in[q].shape[0],
-                     .n_max = c->node->in[q]->shape[0],
-                     .ld = c->in[q].shape[1],
-                     .dh = c->in[q].shape[1] / a->heads,
-                     .n_seq = c->in[offsets].shape[0] - 1,
+                     .bias = c->in[offsets + 2].data,
+                     .rows = cts_view_rows(&c->in[q]),
+                     .n_max = cts_tensor_rows(c->node->in[q]),
+                     .ld = cts_view_channels(&c->in[q]),
+                     .dh = cts_view_channels(&c->in[q]) / a->heads,
                      .key = cts_rng_split(cts_rng_split(c->seed, c->step), a->stream),
                      .threshold = cts_cpu_threshold(a->p),
                      .inv = (float)(1.0 / (1.0 - (double)a->p)),
                      .scratch = c->scratch};
+    t->n_seq = a->seq_len ? t->rows / a->seq_len : c->in[offsets].shape[0] - 1;
     t->thread_bytes = attention_scratch(cpu, c->node->in[q], a, q != 0);
     return check_offsets(t);
 }
@@ -169,6 +185,13 @@ static void hide_keys(const attention *t, const item *it, float *s, int64_t k0, 
             s[j] = -INFINITY;
 }
 
+/* Add the bias of query i to its scores of keys [k0 + lo, k0 + hi). */
+static void add_bias(const attention *t, const item *it, float *s, int64_t i, int64_t k0, int64_t lo, int64_t hi)
+{
+    if (t->bias)
+        t->isa->add(s + lo, s + lo, t->bias + (it->head * it->n + i) * it->n + k0 + lo, hi - lo);
+}
+
 static void clear_outside(float *s, int64_t width, int64_t lo, int64_t hi)
 {
     hi = cts_max_i64(hi, 0);
@@ -197,6 +220,7 @@ static float softmax_row(const attention *t, const item *it, float *row, int64_t
 
         if (!share(k, CTS_TILE_K, vlo, vhi, &lo, &hi))
             continue;
+        add_bias(t, it, s, i, k, lo, hi);
         hide_keys(t, it, s, k, lo, hi);
         m = t->isa->max(s + lo, hi - lo);
         max = m > max || m != m ? m : max;
@@ -263,14 +287,15 @@ static void item_of(const attention *t, item *it, int64_t index)
     int64_t s = index / t->a->heads;
 
     it->head = index % t->a->heads;
-    it->first = t->offsets[s];
-    it->n = t->offsets[s + 1] - it->first;
+    it->first = offset_at(t, s);
+    it->n = offset_at(t, s + 1) - it->first;
     it->at = it->first * t->ld + it->head * t->dh;
 }
 
 static void start_items(const attention *t, item *it, int ith, bool backward)
 {
-    layout(it, t->isa, (float *)(t->scratch + (size_t)ith * t->thread_bytes), t->n_max, t->dh, backward);
+    layout(it, t->isa, (float *)(t->scratch + (size_t)ith * t->thread_bytes),
+           longest(t->a, t->c->node->in[backward ? 1 : 0]), t->dh, backward);
     it->q_tiles = it->p_tiles = block_rows(t->isa) * CTS_TILE_LD;
     for (int i = 0; i < CTS_TILE_K; i++)
         it->ones[i] = 1.0f;
@@ -280,7 +305,7 @@ static int attention_task(void *ctx, int ith, int nth)
 {
     const attention *t = ctx;
     float *o = t->c->out[0].data, *lse = t->c->out[1].data;
-    int64_t used = t->offsets[t->n_seq];
+    int64_t used = offset_at(t, t->n_seq);
     item it = {0};
 
     start_items(t, &it, ith, false);
@@ -308,7 +333,7 @@ int cts_cpu_attention(const cts_cpu *cpu, const cts_call *c)
     return rc ? rc : cts_cpu_for(c, t.rows * t.ld * 4, attention_task, &t);
 }
 
-/* ---- backward: inputs (do, q, k, v, o, lse, offsets, key_mask) -> dq, dk, dv ---- */
+/* ---- backward: inputs (do, q, k, v, o, lse, offsets, key_mask, bias) -> dq, dk, dv, dbias ---- */
 
 /* Row i of scores and of <do_i, v_j> to dropped-out probabilities and score gradients (without the scale). */
 static void softmax_grad_row(const attention *t, const item *it, float *p, float *dp, int64_t i, int64_t k0, int64_t k1)
@@ -324,12 +349,18 @@ static void softmax_grad_row(const attention *t, const item *it, float *p, float
             memset(dp, 0, CTS_TILE_K * sizeof *dp);
             continue;
         }
+        add_bias(t, it, p, i, k, lo, hi);
         hide_keys(t, it, p, k, lo, hi);
         if (t->a->p > 0.0f)
             t->isa->dropout(it->keep, it->ones, hi - lo, t->key, element(t, it, i, k + lo), t->threshold, t->inv);
         t->isa->softmax_grad(p + lo, dp + lo, hi - lo, 1.0f, lse, delta, t->a->p > 0.0f ? it->keep : NULL);
         clear_outside(p, CTS_TILE_K, lo, hi);
         clear_outside(dp, CTS_TILE_K, lo, hi);
+        if (t->d_bias) {
+            float *d = t->d_bias + (it->head * it->n + i) * it->n + k + lo;
+
+            t->isa->add(d, d, dp + lo, hi - lo);
+        }
     }
 }
 
@@ -378,12 +409,18 @@ static void attend_grad(const attention *t, const item *it, float *dq, float *dk
 static int attention_grad_task(void *ctx, int ith, int nth)
 {
     const attention *t = ctx;
-    int64_t used = t->offsets[t->n_seq];
+    int64_t used = offset_at(t, t->n_seq), heads = t->a->heads, square = t->a->seq_len * t->a->seq_len;
+    /* items in steps of nth, or those of heads ith, ith + nth, .. one head after the other */
+    int64_t n = t->d_bias ? (heads - ith + nth - 1) / nth * t->n_seq : (t->n_seq * heads - ith + nth - 1) / nth;
     item it = {0};
 
     start_items(t, &it, ith, true);
-    for (int64_t i = ith; i < t->n_seq * t->a->heads; i += nth) {
-        item_of(t, &it, i);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t head = ith + i / t->n_seq * nth;
+
+        if (t->d_bias && i % t->n_seq == 0)
+            memset(t->d_bias + head * square, 0, (size_t)square * sizeof(float));
+        item_of(t, &it, t->d_bias ? i % t->n_seq * heads + head : ith + i * nth);
         attend_grad(t, &it, t->c->out[0].data, t->c->out[1].data, t->c->out[2].data);
     }
     for (int k = 0; ith == 0 && k < 3; k++)
@@ -404,5 +441,6 @@ int cts_cpu_attention_grad(const cts_cpu *cpu, const cts_call *c)
     t.d_o = c->in[0].data;
     t.o = c->in[4].data;
     t.lse = c->in[5].data;
+    t.d_bias = c->node->n_out > 3 ? c->out[3].data : NULL;
     return rc ? rc : cts_cpu_for(c, t.rows * t.ld * 4, attention_grad_task, &t);
 }

@@ -33,6 +33,9 @@ typedef struct cts_isa {
     void (*act)(float *y, const float *x, int64_t n, int kind);
     void (*act_grad)(float *dx, const float *dy, const float *x, int64_t n, int kind);
     void (*add)(float *y, const float *a, const float *b, int64_t n);
+    /* y = a * gelu(g); da = dy * gelu(g), dg = dy * a * gelu'(g) */
+    void (*geglu)(float *y, const float *a, const float *g, int64_t n);
+    void (*geglu_grad)(float *da, float *dg, const float *dy, const float *a, const float *g, int64_t n);
     void (*scale)(float *y, const float *x, float s, int64_t n);
     /* survivors of elements [first, first + n) of stream key, times inv */
     void (*dropout)(float *y, const float *x, int64_t n, uint64_t key, uint64_t first, uint64_t threshold, float inv);
@@ -68,6 +71,9 @@ typedef struct cts_isa {
      * points at tap 0. */
     void (*dw_run)(float *y, const float *x, const float *w, const float *bias, int64_t n, int64_t C, int k0, int k1,
                    int64_t step);
+    /* n voxels that see the same taps: y[v, :] = bias + sum over t of w[wo[t] + :] * x[v, :] at x + xo[t] */
+    void (*dw_taps)(float *y, const float *x, const float *w, const float *bias, int64_t n, int64_t C, int n_taps,
+                    const int64_t *xo, const int64_t *wo);
     /* acc[C] += sum over n voxels of x * dy */
     void (*dw_dot)(float *acc, const float *x, const float *dy, int64_t n, int64_t C);
 

@@ -1,4 +1,4 @@
-/* Depthwise runs along one axis, channels last: taps in the inner loop, sums in registers.
+/* Depthwise runs along one axis or with any taps, channels last: taps in the inner loop, sums in registers.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_DWCONV_TEMPLATE_H
 #define CTS_KERNELS_DWCONV_TEMPLATE_H
@@ -26,6 +26,31 @@ static void dw_run(float *y, const float *x, const float *w, const float *bias, 
                    int64_t step)
 {
 #define BLOCK(nv, m, c) dw_block(nv, m, y + (c), x + (c), w + (c), bias ? bias + (c) : NULL, n, C, k0, k1, step)
+    CHANNEL_BLOCKS(C, BLOCK);
+#undef BLOCK
+}
+
+INLINE void dw_taps_block(const int nv, const int m, float *y, const float *x, const float *w, const float *bias,
+                          int64_t n, int64_t C, int n_taps, const int64_t *xo, const int64_t *wo)
+{
+    vf b[4];
+
+    _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) b[j] = bias ? ldm(bias + j * VL, m) : (vf){0};
+    for (int64_t v = 0; v < n; v++, x += C, y += C) {
+        vf acc[4];
+
+        _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[j] = b[j];
+        for (int t = 0; t < n_taps; t++)
+            _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[j] +=
+                ldm(w + wo[t] + j * VL, m) * ldm(x + xo[t] + j * VL, m);
+        _Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) stm(y + j * VL, acc[j], m);
+    }
+}
+
+static void dw_taps(float *y, const float *x, const float *w, const float *bias, int64_t n, int64_t C, int n_taps,
+                    const int64_t *xo, const int64_t *wo)
+{
+#define BLOCK(nv, m, c) dw_taps_block(nv, m, y + (c), x + (c), w + (c), bias ? bias + (c) : NULL, n, C, n_taps, xo, wo)
     CHANNEL_BLOCKS(C, BLOCK);
 #undef BLOCK
 }

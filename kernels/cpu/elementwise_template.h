@@ -33,6 +33,9 @@ static void act(float *y, const float *x, int64_t n, int kind)
     } else if (kind == CTS_ACT_TANH) {
         FLAT_LOOP
         y[i] = tanh_fast(x[i]);
+    } else if (kind == CTS_ACT_LEAKY) {
+        FLAT_LOOP
+        y[i] = x[i] < 0.0f ? 0.1f * x[i] : x[i];
     } else if (y != x) {
         memcpy(y, x, (size_t)n * sizeof *y);
     }
@@ -57,8 +60,32 @@ static void act_grad(float *dx, const float *dy, const float *x, int64_t n, int 
 
             dx[i] = dy[i] * (1.0f - t * t);
         }
+    } else if (kind == CTS_ACT_LEAKY) {
+        FLAT_LOOP
+        dx[i] = x[i] > 0.0f ? dy[i] : 0.1f * dy[i];
     } else if (dx != dy) {
         memcpy(dx, dy, (size_t)n * sizeof *dx);
+    }
+}
+
+static void geglu(float *y, const float *a, const float *g, int64_t n)
+{
+    FLAT_LOOP
+    {
+        float e, v = g[i];
+
+        y[i] = a[i] * v * normal_cdf(v, &e);
+    }
+}
+
+static void geglu_grad(float *da, float *dg, const float *dy, const float *a, const float *g, int64_t n)
+{
+    FLAT_LOOP
+    {
+        float e, v = g[i], p = normal_cdf(v, &e);
+
+        da[i] = dy[i] * v * p;
+        dg[i] = dy[i] * a[i] * (p + v * e * 0.39894228040143268f);
     }
 }
 

@@ -20,6 +20,8 @@
                             .act = act,                                                                                \
                             .act_grad = act_grad,                                                                      \
                             .add = add,                                                                                \
+                            .geglu = geglu,                                                                            \
+                            .geglu_grad = geglu_grad,                                                                  \
                             .scale = scale,                                                                            \
                             .dropout = dropout,                                                                        \
                             .to_f16 = to_f16,                                                                          \
@@ -37,6 +39,7 @@
                             .layer_norm_grad = layer_norm_grad,                                                        \
                             .dot = dot,                                                                                \
                             .dw_run = dw_run,                                                                          \
+                            .dw_taps = dw_taps,                                                                        \
                             .dw_dot = dw_dot,                                                                          \
                             .pool_max = pool_max,                                                                      \
                             .pool_max_grad = pool_max_grad,                                                            \

@@ -1,4 +1,4 @@
-/* Activations: GELU by erf, ReLU, tanh. SPDX-License-Identifier: MIT */
+/* Activations: GELU by erf, ReLU, tanh, leaky ReLU of slope 0.1. SPDX-License-Identifier: MIT */
 #include "kernels/ops/ops_internal.h"
 
 cts_tensor *cts_op_act(cts_graph *g, cts_tensor *x, cts_act_kind kind)

@@ -1,43 +1,69 @@
 /* Packed multi-head attention with bands, key masks and dropout, and its gradient by recomputed probabilities.
+ * Sequences lie at offsets, or all have one length; then a bias over their pairs may be added to the scores.
  * Rows that belong to no sequence, and queries without a visible key, give o = 0 and lse = 0.
  * SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "kernels/ops/ops_internal.h"
 
 #define MAX_HEAD 1024 /* widest head: the references keep one row of it on the stack */
 
+/* in: q, k, v, offsets, key_mask, bias */
+static cts_tensor *attention_node(cts_graph *g, cts_tensor *const *in, cts_attention_attr *a)
+{
+    cts_tensor *q = in[0], *o;
+    int64_t lse[CTS_MAX_DIMS] = {0}, c;
+    cts_node *n;
+
+    for (int i = 0; i < 3; i++)
+        need_f32("attention", in[i]);
+    CTS_ASSERT(q->ndim >= 2 && same_shape(q, in[1]) && same_shape(q, in[2]), "attention: q, k, v differ in shape");
+    c = cts_tensor_channels(q);
+    CTS_ASSERT(a->heads > 0 && c % a->heads == 0 && c / a->heads <= MAX_HEAD, "attention: %lld channels, %d heads",
+               (long long)c, a->heads);
+    CTS_ASSERT(a->p >= 0.0f && a->p < 1.0f, "attention: dropout %g", (double)a->p);
+    if (a->p > 0.0f)
+        a->stream = cts_graph_stream(g);
+    n = cts_graph_node(g, CTS_OP_ATTENTION, 6, in, a, sizeof(*a));
+    o = cts_node_out_like(g, n, "attention", q);
+    memcpy(lse, q->shape, sizeof(lse));
+    lse[q->ndim - 1] = a->heads;
+    cts_node_out(g, n, "attention.lse", CTS_F32, q->ndim, lse, q->sym);
+    return o;
+}
+
 cts_tensor *cts_op_attention(cts_graph *g, cts_tensor *q, cts_tensor *k, cts_tensor *v, cts_tensor *offsets,
                              cts_tensor *key_mask, int heads, float scale, int back, int ahead, float p)
 {
-    cts_tensor *in[5] = {q, k, v, offsets, key_mask}, *o;
+    cts_tensor *in[6] = {q, k, v, offsets, key_mask, NULL};
     cts_attention_attr a = {.heads = heads, .back = back, .ahead = ahead, .scale = scale, .p = p};
-    int64_t lse[2];
-    cts_node *n;
 
-    need_f32("attention", q);
-    need_f32("attention", k);
-    need_f32("attention", v);
-    CTS_ASSERT(q->ndim == 2 && same_shape(q, k) && same_shape(q, v), "attention: q, k, v must be rows x channels");
-    CTS_ASSERT(heads > 0 && q->shape[1] % heads == 0 && q->shape[1] / heads <= MAX_HEAD,
-               "attention: %lld channels, %d heads", (long long)q->shape[1], heads);
+    CTS_ASSERT(q && q->ndim == 2, "attention: q, k, v must be rows x channels");
     CTS_ASSERT(offsets && offsets->dtype == CTS_I32 && offsets->ndim == 1, "attention: offsets must be i32 and 1-D");
     CTS_ASSERT(!key_mask || (key_mask->dtype == CTS_I32 && cts_tensor_count(key_mask) == q->shape[0]),
                "attention: the key mask must be i32, one entry a row");
-    CTS_ASSERT(p >= 0.0f && p < 1.0f, "attention: dropout %g", (double)p);
-    if (p > 0.0f)
-        a.stream = cts_graph_stream(g);
-    n = cts_graph_node(g, CTS_OP_ATTENTION, 5, in, &a, sizeof(a));
-    o = cts_node_out_like(g, n, "attention", q);
-    lse[0] = q->shape[0];
-    lse[1] = heads;
-    cts_node_out(g, n, "attention.lse", CTS_F32, 2, lse, q->sym);
-    return o;
+    return attention_node(g, in, &a);
+}
+
+cts_tensor *cts_op_attention_uniform(cts_graph *g, cts_tensor *q, cts_tensor *k, cts_tensor *v, cts_tensor *bias,
+                                     int64_t seq_len, int heads, float scale, int back, int ahead, float p)
+{
+    cts_tensor *in[6] = {q, k, v, NULL, NULL, bias};
+    cts_attention_attr a = {.heads = heads, .back = back, .ahead = ahead, .scale = scale, .p = p, .seq_len = seq_len};
+    int64_t whole = q->sym == CTS_SYM_NONE ? cts_tensor_rows(q) : cts_tensor_rows(q) / q->shape[0];
+
+    CTS_ASSERT(seq_len > 0 && whole % seq_len == 0, "attention: %lld rows are no whole sequences of %lld",
+               (long long)whole, (long long)seq_len);
+    if (bias)
+        need_vector("attention bias", bias, heads * seq_len * seq_len);
+    return attention_node(g, in, &a);
 }
 
 /* ---- what both passes share ---- */
 
 typedef struct {
     const cts_attention_attr *a;
-    const cts_view *q, *k, *v, *offsets, *mask;
+    const cts_view *q, *k, *v, *offsets, *mask, *bias;
     int64_t rows, dh, n_max; /* rows of this run, width of a head, planned rows */
     uint64_t key;
 } heads_of;
@@ -66,7 +92,10 @@ static bool visible(const heads_of *h, int64_t i, int64_t j)
 
 static double score(const heads_of *h, int64_t i, int64_t j, int64_t head)
 {
-    return h->a->scale * dot_head(h, h->q, i, h->k, j, head);
+    int64_t n = h->a->seq_len;
+    double s = h->a->scale * dot_head(h, h->q, i, h->k, j, head);
+
+    return h->bias->data ? s + *elem_at(h->bias, (head * n + i % n) * n + j % n) : s;
 }
 
 /* 0 or 1 / (1 - p) */
@@ -81,14 +110,21 @@ static double drop_factor(const heads_of *h, int64_t i, int64_t j, int64_t head)
 
 static int64_t offset_at(const heads_of *h, int64_t s)
 {
+    if (h->a->seq_len)
+        return s * h->a->seq_len;
     return ((const int32_t *)h->offsets->data)[s * h->offsets->stride[0]];
+}
+
+static int64_t sequences(const heads_of *h)
+{
+    return h->a->seq_len ? h->rows / h->a->seq_len : h->offsets->shape[0] - 1;
 }
 
 static int check_offsets(const heads_of *h)
 {
     int64_t last = 0;
 
-    for (int64_t s = 0; s < h->offsets->shape[0]; s++) {
+    for (int64_t s = 0; h->offsets->data && s < h->offsets->shape[0]; s++) {
         int64_t at = offset_at(h, s);
 
         if (at < last || at > h->rows || (s == 0 && at != 0))
@@ -137,11 +173,12 @@ static int attention_ref(const cts_call *c)
                   .v = &c->in[2],
                   .offsets = &c->in[3],
                   .mask = &c->in[4],
-                  .rows = c->in[0].shape[0],
-                  .dh = c->in[0].shape[1] / a->heads,
-                  .n_max = c->node->in[0]->shape[0],
+                  .bias = &c->in[5],
+                  .rows = cts_view_rows(&c->in[0]),
+                  .dh = cts_view_channels(&c->in[0]) / a->heads,
+                  .n_max = cts_tensor_rows(c->node->in[0]),
                   .key = stream_key(c, a->stream)};
-    int64_t n_seq = c->in[3].shape[0] - 1;
+    int64_t n_seq = sequences(&h);
     int rc = check_offsets(&h);
 
     if (rc)
@@ -156,7 +193,7 @@ static int attention_ref(const cts_call *c)
     return CTS_OK;
 }
 
-/* ---- backward: inputs (do, q, k, v, o, lse, offsets, key_mask) ---- */
+/* ---- backward: inputs (do, q, k, v, o, lse, offsets, key_mask, bias) ---- */
 
 typedef struct {
     heads_of h;
@@ -210,6 +247,18 @@ static void grad_row(const grad_of *g, const cts_view *out, int64_t at, int64_t 
     store_head(h, &out[2], at, head, dv);
 }
 
+/* Entry [head][i][j] of the bias's gradient: the score gradients of all sequences. */
+static void grad_bias(const grad_of *g, const cts_view *out, int64_t head, int64_t i, int64_t j)
+{
+    int64_t n = g->h.a->seq_len;
+    double sum = 0.0, unused;
+
+    for (int64_t s = 0; s < g->h.rows; s += n)
+        if (visible(&g->h, s + i, s + j))
+            sum += score_grad(g, s + i, s + j, head, &unused);
+    *elem_at(out, (head * n + i) * n + j) = (float)sum;
+}
+
 static int attention_grad_ref(const cts_call *c)
 {
     const cts_attention_attr *a = c->node->attr;
@@ -219,14 +268,15 @@ static int attention_grad_ref(const cts_call *c)
                        .v = &c->in[3],
                        .offsets = &c->in[6],
                        .mask = &c->in[7],
-                       .rows = c->in[1].shape[0],
-                       .dh = c->in[1].shape[1] / a->heads,
-                       .n_max = c->node->in[1]->shape[0],
+                       .bias = &c->in[8],
+                       .rows = cts_view_rows(&c->in[1]),
+                       .dh = cts_view_channels(&c->in[1]) / a->heads,
+                       .n_max = cts_tensor_rows(c->node->in[1]),
                        .key = stream_key(c, a->stream)},
                  .d_o = &c->in[0],
                  .o = &c->in[4],
                  .lse = &c->in[5]};
-    int64_t n_seq = c->in[6].shape[0] - 1;
+    int64_t n_seq = sequences(&g.h);
     int rc = check_offsets(&g.h);
 
     if (rc)
@@ -238,32 +288,39 @@ static int attention_grad_ref(const cts_call *c)
         for (int64_t i = offset_at(&g.h, s); i < offset_at(&g.h, s + 1); i++)
             for (int64_t head = 0; head < a->heads; head++)
                 grad_row(&g, c->out, i, head, offset_at(&g.h, s), offset_at(&g.h, s + 1));
+    for (int64_t head = 0; c->node->n_out > 3 && head < a->heads; head++)
+        for (int64_t i = 0; i < a->seq_len * a->seq_len; i++)
+            grad_bias(&g, &c->out[3], head, i / a->seq_len, i % a->seq_len);
     return CTS_OK;
 }
 
 static void attention_grad(cts_graph *g, const cts_node *n, cts_tensor *const *dout, const bool *need, cts_tensor **din)
 {
-    cts_tensor *in[8] = {dout[0], n->in[0], n->in[1], n->in[2], n->out[0], n->out[1], n->in[3], n->in[4]};
+    cts_tensor *in[9] = {dout[0], n->in[0], n->in[1], n->in[2], n->out[0], n->out[1], n->in[3], n->in[4], n->in[5]};
     static const char *const names[3] = {"attention.dq", "attention.dk", "attention.dv"};
     cts_node *b;
 
     if (!dout[0])
         return;
-    b = cts_graph_node(g, CTS_OP_ATTENTION_GRAD, 8, in, n->attr, sizeof(cts_attention_attr));
+    b = cts_graph_node(g, CTS_OP_ATTENTION_GRAD, 9, in, n->attr, sizeof(cts_attention_attr));
     for (int i = 0; i < 3; i++) {
         cts_tensor *d = cts_node_out_like(g, b, names[i], n->in[i]);
 
         if (need[i])
             din[i] = d;
     }
+    if (n->in[5] && need[5])
+        din[5] = cts_node_out_like(g, b, "attention.dbias", n->in[5]);
 }
 
 /* Both products at full length: the planned rows shared evenly by the planned sequences. */
 static int64_t attention_macs(const cts_node *n)
 {
-    int64_t rows = n->in[0]->shape[0], n_seq = cts_max_i64(n->in[3]->shape[0] - 1, 1);
+    const cts_attention_attr *a = n->attr;
+    int64_t rows = cts_tensor_rows(n->in[0]);
+    int64_t keys = a->seq_len ? a->seq_len : rows / cts_max_i64(n->in[3]->shape[0] - 1, 1);
 
-    return 2 * rows * rows / n_seq * n->in[0]->shape[1];
+    return 2 * rows * keys * cts_tensor_channels(n->in[0]);
 }
 
 const struct cts_op_def cts_opdef_attention = {"attention", attention_ref, attention_grad, attention_macs, -1};

@@ -63,6 +63,8 @@ static inline double act_value(cts_act_kind kind, double x)
         return x < 0.0 ? 0.0 : x; /* this way round a NaN stays one */
     case CTS_ACT_TANH:
         return tanh(x);
+    case CTS_ACT_LEAKY:
+        return x < 0.0 ? 0.1 * x : x;
     case CTS_ACT_NONE:
         break;
     }
@@ -81,6 +83,8 @@ static inline double act_slope(cts_act_kind kind, double x)
     case CTS_ACT_TANH:
         t = tanh(x);
         return 1.0 - t * t;
+    case CTS_ACT_LEAKY:
+        return x > 0.0 ? 1.0 : 0.1;
     case CTS_ACT_NONE:
         break;
     }

@@ -121,6 +121,16 @@ static void build_dwconv(cts_case_graph *c, const int64_t *arg)
     cts_case_out(c, cts_op_dwconv(c->g, x, w, arg[8] ? vec(c, arg[4], 0.0, 0.5) : NULL, (int)arg[6]));
 }
 
+/* arg: N D0 D1 D2 C, k0 k1 k2, padding in front of each axis, bias (2 = and only two voxels of the batch) */
+static void build_dwconv3d(cts_case_graph *c, const int64_t *arg)
+{
+    const int64_t w_shape[5] = {arg[4], 1, arg[5], arg[6], arg[7]};
+    const int before[3] = {(int)arg[8], (int)arg[9], (int)arg[10]};
+    cts_tensor *x = in5(c, arg, arg[11] == 2 ? 2 : 0, CTS_SYM_BATCH, UNIT), *w = cts_case_param(c, 5, w_shape, WEIGHT);
+
+    cts_case_out(c, cts_op_dwconv3d(c->g, x, w, arg[11] ? vec(c, arg[4], 0.0, 0.5) : NULL, before));
+}
+
 /* ---- normalisation ---- */
 
 /* arg: five extents, part, evaluation form */
@@ -159,6 +169,34 @@ static void build_act(cts_case_graph *c, const int64_t *arg)
     cts_fill fill = {CTS_FILL_AWAY, 0.0, arg[7] ? (double)arg[7] : 3.0};
 
     cts_case_out(c, cts_op_act(c->g, in5(c, arg, arg[5], CTS_SYM_TOKENS, fill), (cts_act_kind)arg[6]));
+}
+
+/* arg: five extents, part, range */
+static void build_geglu(cts_case_graph *c, const int64_t *arg)
+{
+    cts_case_out(
+        c, cts_op_geglu(c->g, in5(c, arg, arg[5], CTS_SYM_BATCH, cts_uniform(0.0, arg[6] ? (double)arg[6] : 2.0))));
+}
+
+/* arg: five extents, part, which halves are outputs (3 = both) */
+static void build_halves(cts_case_graph *c, const int64_t *arg)
+{
+    cts_tensor *half[2];
+
+    cts_op_halves(c->g, in5(c, arg, arg[5], CTS_SYM_BATCH, UNIT), &half[0], &half[1]);
+    for (int h = 0; h < 2; h++)
+        if (arg[6] >> h & 1)
+            cts_case_out(c, half[h]);
+}
+
+/* arg: h, w, heads */
+static void build_rel_bias(cts_case_graph *c, const int64_t *arg)
+{
+    const int64_t shape[2] = {arg[2], 2};
+    cts_tensor *x = cts_op_linear(c->g, cts_op_rel_pos(c->g, arg[0], arg[1]), cts_case_param(c, 2, shape, WEIGHT),
+                                  vec(c, arg[2], 0.0, 0.5));
+
+    cts_case_out(c, cts_op_rel_bias(c->g, x, arg[0], arg[1]));
 }
 
 /* arg: five extents, part */
@@ -396,6 +434,12 @@ const cts_op_case cts_op_cases[] = {
     {"act/one", build_act, {0, 0, 0, 1, 1, 0, CTS_ACT_GELU}, D, NEAR},
     {"add/odd", build_add, {0, 2, 3, 5, 7}, D, 1e-6},
     {"add/part", build_add, {0, 0, 0, 9, 5, 4}, D, 1e-6},
+    {"dwconv3d/peg", build_dwconv3d, {2, 4, 3, 5, 6, 3, 3, 3, 2, 1, 1, 1}, D, NEAR},
+    {"dwconv3d/no_bias", build_dwconv3d, {1, 3, 4, 6, 5, 3, 3, 3, 1, 1, 1, 0}, D, NEAR},
+    {"dwconv3d/kernels", build_dwconv3d, {1, 5, 4, 7, 3, 2, 1, 5, 0, 0, 4, 1}, D, NEAR},
+    {"dwconv3d/larger_than_grid", build_dwconv3d, {1, 1, 2, 1, 4, 3, 5, 3, 2, 2, 1, 1}, D, NEAR},
+    {"dwconv3d/part_wide", build_dwconv3d, {3, 3, 3, 4, 70, 3, 3, 3, 2, 1, 1, 2}, D, NEAR},
+    {"dwconv3d/one", build_dwconv3d, {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1}, D, NEAR},
     {"scale/odd", build_scale, {0, 0, 0, 13, 5}, D, 1e-6},
     {"scale/part", build_scale, {0, 0, 0, 13, 5, 3}, D, 1e-6},
     {"channel_scale/one_channel", build_channel_scale, {0, 0, 0, 23, 1}, D, NEAR},
@@ -421,6 +465,15 @@ const cts_op_case cts_op_cases[] = {
     {"mean/many", build_mean, {2, 9, 10, 23, 3, 0, 1, 3}, D, NEAR},
     {"mean/part", build_mean, {5, 3, 2, 4, 6, 3, 1, 3}, D, NEAR},
 
+    {"act/leaky", build_act, {0, 0, 3, 5, 37, 0, CTS_ACT_LEAKY}, D, NEAR},
+    {"act/leaky_part", build_act, {0, 0, 0, 9, 33, 4, CTS_ACT_LEAKY}, D, NEAR},
+    {"geglu/odd", build_geglu, {0, 0, 3, 5, 14, 0}, D, NEAR},
+    {"geglu/one", build_geglu, {0, 0, 0, 1, 2, 0}, D, NEAR},
+    {"geglu/wide_part", build_geglu, {5, 2, 3, 4, 170, 3}, D, NEAR},
+    {"geglu/far", build_geglu, {0, 0, 0, 7, 66, 0, 9}, D, NEAR},
+    {"halves/both", build_halves, {0, 2, 3, 5, 14, 0, 3}, D, 0.0},
+    {"halves/first", build_halves, {0, 0, 0, 7, 34, 0, 1}, D, 0.0},
+    {"halves/second_part", build_halves, {5, 3, 4, 2, 66, 3, 2}, D, 0.0},
     {"embedding/repeats", build_embedding, {11, 5, 37}, D, 1e-6},
     {"embedding/wide", build_embedding, {7, 259, 3}, D, 1e-6},
     {"embedding/part", build_embedding, {13, 8, 21, 9}, D, 1e-6},
