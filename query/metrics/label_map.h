@@ -1,7 +1,9 @@
 /* Label sets of other data in terms of ours: which finding is scored against which columns of the other file.
  *
  * Rad-ChestCT is evaluated in three ways that differ in labels and in what counts as positive:
- *   ctclip-16     CT-CLIP: 16 labels; no mosaic attenuation; one "Calcification" scored with the larger of our two
+ *   ctclip-16     CT-CLIP: 16 labels; no mosaic attenuation; one "Calcification" scored with the larger of our two. Its
+ *                 authors published the rule of the scores, not the columns: a file with columns of the labels' own
+ *                 names is read as it is; otherwise the columns are HLIP's, and RadFinder's for what HLIP leaves out
  *   hlip-15       HLIP: 15 labels; no medical material, no lymphadenopathy, no mosaic attenuation; both
  *                 calcifications, each against `calcification`
  *   radfinder-16  RadFinder "standard": 16 labels; sequela from `scarring`, nodule from either size, 11 device columns

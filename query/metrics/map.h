@@ -42,8 +42,7 @@ int cts_map_neighbours_of_matrix(cts_map_rule rule, const float *scores, size_t 
                                  size_t k, int64_t *row);
 /* The best order there is, from the labels: for map_ctclip by falling Jaccard index, for the others relevant rows
  * first. */
-int cts_map_neighbours_oracle(cts_map_rule rule, const uint8_t *labels, size_t n, size_t m, size_t k, cts_pool *pool,
-                              int64_t *row);
+int cts_map_neighbours_oracle(cts_map_rule rule, const uint8_t *labels, size_t n, size_t m, size_t k, int64_t *row);
 
 /* value [n_ks, n] from neighbour lists row [n, k]; every ks[j] <= k. */
 int cts_map_values(cts_map_rule rule, const int64_t *row, size_t n, size_t k, const uint8_t *labels, size_t m,
@@ -51,7 +50,7 @@ int cts_map_values(cts_map_rule rule, const int64_t *row, size_t n, size_t k, co
 /* Expected value [n_ks, n] of every query over all orders of the gallery (map_ctclip: query and gallery unrelated, as
  * with CT-CLIP's random vectors): exact, nothing is drawn. */
 int cts_map_random(cts_map_rule rule, const uint8_t *labels, size_t n, size_t m, const int64_t *ks, size_t n_ks,
-                   cts_pool *pool, double *value);
+                   double *value);
 /* What the published CT-CLIP script prints: it never empties its list between values of k, so the j-th line is the mean
  * of the first j + 1 true values. printed[j] from alone[j] (both [n_ks], may be the same array). */
 void cts_map_running(const double *alone, size_t n_ks, double *printed);

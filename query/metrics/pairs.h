@@ -5,7 +5,7 @@
  * inner products, each summed in one order (k = 0, 1, 2, ... with fused multiply-add where the processor has it),
  * whatever the tile, the side or the number of threads: equal vectors have exactly equal scores, and ranks do not
  * depend on the pool. All pairs are visited in tiles; memory is O(n (threads + 1) + threads * dim), never n x n.
- * CTS_DISABLE_CPU_FEATURES (list of avx512f, avx2) selects a narrower variant.
+ * CTS_DISABLE_CPU_FEATURES selects a narrower variant (kernels/cpu/cpu_features.h).
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_METRICS_PAIRS_H
 #define CTS_QUERY_METRICS_PAIRS_H
@@ -25,9 +25,7 @@ int cts_pair_ranks(const float *text, const float *image, size_t n, size_t d, co
                    int64_t *rank_t2i, int64_t *rank_i2t);
 /* The same from a matrix of scores [n, n], queries in rows: query i's partner is column i. NaN: CTS_E_INPUT. */
 int cts_matrix_ranks(const float *scores, size_t n, const int64_t *group, int64_t *rank);
-/* The inner product of two vectors exactly as cts_pair_ranks() computes it. */
-float cts_pair_score(const float *a, const float *b, size_t d);
-/* "avx512f", "avx2" or "generic". */
+/* "avx512", "avx2" or "generic": the variant cts_pair_ranks() would use now. */
 const char *cts_pair_isa(void);
 
 /* Fraction of ranks below k; 0 when n is 0. Every k is allowed: from k = pool size on it is 1. */
