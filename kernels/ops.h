@@ -195,6 +195,24 @@ typedef struct {
 } cts_attention_attr;
 cts_tensor *cts_op_attention(cts_graph *g, cts_tensor *q, cts_tensor *k, cts_tensor *v, cts_tensor *offsets,
                              cts_tensor *key_mask, int heads, float scale, int back, int ahead, float p);
+/* The same where every sequence has seq_len tokens, so that no host input is needed: q, k, v [.., heads * dh] of any
+ * rank, rows back to back (a symbol of dimension 0 must count whole sequences). bias [heads, seq_len, seq_len] or NULL
+ * is added to the scaled scores of every sequence, entry [head][query][key]; its gradient is summed over the sequences
+ * in order. lse [.., heads]. */
+cts_tensor *cts_op_attention_uniform(cts_graph *g, cts_tensor *q, cts_tensor *k, cts_tensor *v, cts_tensor *bias,
+                                     int64_t seq_len, int heads, float scale, int back, int ahead, float p);
+
+/* Continuous position bias on a grid of h x w positions (Liu et al. 2022, "Swin Transformer V2"): a network reads the
+ * offset of two positions and gives one number a head. The offset of p and q depends on their difference alone, so the
+ * network runs over the (2h - 1)(2w - 1) distinct differences and rel_bias spreads its results over all pairs.
+ * rel_pos: no input -> [(2h - 1)(2w - 1), 2], row (d0 + h - 1)(2w - 1) + d1 + w - 1 = sign(d) ln(|d| + 1) of d0, d1.
+ * rel_bias: x [(2h - 1)(2w - 1), heads] -> [heads, h * w, h * w], entry [head][p][q] = x[row of p - q][head].
+ * rel_bias_grad: dy -> dx, sums over the pairs in the order of p. */
+typedef struct {
+    int64_t h, w;
+} cts_rel_pos_attr;
+cts_tensor *cts_op_rel_pos(cts_graph *g, int64_t h, int64_t w);
+cts_tensor *cts_op_rel_bias(cts_graph *g, cts_tensor *x, int64_t h, int64_t w);
 
 /* ---- losses: outputs a loss [1]; their gradients take dloss [1] as first input ----------------------------------- */
 

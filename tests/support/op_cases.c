@@ -312,6 +312,24 @@ static void build_attention(cts_case_graph *c, const int64_t *arg)
                                      (int)arg[5], (int)arg[6], (float)arg[7] / 100.0f));
 }
 
+/* arg: samples, sequences a sample, tokens a sequence, heads, width of a head, bias, back, ahead, percent dropped,
+ * part (samples) */
+static void build_uniform(cts_case_graph *c, const int64_t *arg)
+{
+    const int64_t shape[4] = {arg[0], arg[1], arg[2], arg[3] * arg[4]}, square[3] = {arg[3], arg[2], arg[2]};
+    cts_sym sym = arg[9] ? CTS_SYM_BATCH : CTS_SYM_NONE;
+    cts_tensor *q, *k, *v, *bias;
+
+    c->extent[CTS_SYM_BATCH] = arg[9];
+    q = cts_case_x(c, 4, shape, sym, UNIT);
+    k = cts_case_x(c, 4, shape, sym, UNIT);
+    v = cts_case_x(c, 4, shape, sym, UNIT);
+    bias = arg[5] ? cts_case_param(c, 3, square, UNIT) : NULL;
+    cts_case_out(c,
+                 cts_op_attention_uniform(c->g, q, k, v, bias, arg[2], (int)arg[3], (float)(1.0 / sqrt((double)arg[4])),
+                                          (int)arg[6], (int)arg[7], (float)arg[8] / 100.0f));
+}
+
 /* ---- losses ---- */
 
 /* Unit rows, as both contrastive losses get them. */
@@ -404,6 +422,12 @@ const cts_op_case cts_op_cases[] = {
     {"dwconv/one_tap", build_dwconv, {1, 3, 2, 2, 3, 0, 0, 1, 1}, D, NEAR},
     {"dwconv/large", build_dwconv, {1, 9, 10, 11, 19, 0, 0, 7, 1}, D, NEAR},
     {"dwconv/part", build_dwconv, {4, 3, 2, 5, 7, 3, 1, 3, 1}, D, NEAR},
+    {"dwconv3d/peg", build_dwconv3d, {2, 4, 3, 5, 6, 3, 3, 3, 2, 1, 1, 1}, D, NEAR},
+    {"dwconv3d/no_bias", build_dwconv3d, {1, 3, 4, 6, 5, 3, 3, 3, 1, 1, 1, 0}, D, NEAR},
+    {"dwconv3d/kernels", build_dwconv3d, {1, 5, 4, 7, 3, 2, 1, 5, 0, 0, 4, 1}, D, NEAR},
+    {"dwconv3d/larger_than_grid", build_dwconv3d, {1, 1, 2, 1, 4, 3, 5, 3, 2, 2, 1, 1}, D, NEAR},
+    {"dwconv3d/part_wide", build_dwconv3d, {3, 3, 3, 4, 70, 3, 3, 3, 2, 1, 1, 2}, D, NEAR},
+    {"dwconv3d/one", build_dwconv3d, {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1}, D, NEAR},
 
     {"batch_norm/5d", build_batch_norm, {2, 3, 4, 5, 7}, D, NEAR},
     {"batch_norm/one_channel", build_batch_norm, {0, 0, 0, 9, 1}, D, NEAR},
@@ -429,17 +453,20 @@ const cts_op_case cts_op_cases[] = {
     {"act/gelu_far", build_act, {0, 0, 0, 31, 33, 0, CTS_ACT_GELU, 30}, D, NEAR},
     {"act/relu", build_act, {0, 0, 0, 9, 13, 0, CTS_ACT_RELU}, D, 0.0},
     {"act/tanh", build_act, {0, 0, 0, 1, 1037, 0, CTS_ACT_TANH}, D, NEAR},
+    {"act/leaky", build_act, {0, 0, 3, 5, 37, 0, CTS_ACT_LEAKY}, D, NEAR},
+    {"act/leaky_part", build_act, {0, 0, 0, 9, 33, 4, CTS_ACT_LEAKY}, D, NEAR},
+    {"geglu/odd", build_geglu, {0, 0, 3, 5, 14, 0}, D, NEAR},
+    {"geglu/one", build_geglu, {0, 0, 0, 1, 2, 0}, D, NEAR},
+    {"geglu/wide_part", build_geglu, {5, 2, 3, 4, 170, 3}, D, NEAR},
+    {"geglu/far", build_geglu, {0, 0, 0, 7, 66, 0, 9}, D, NEAR},
+    {"halves/both", build_halves, {0, 2, 3, 5, 14, 0, 3}, D, 0.0},
+    {"halves/first", build_halves, {0, 0, 0, 7, 34, 0, 1}, D, 0.0},
+    {"halves/second_part", build_halves, {5, 3, 4, 2, 66, 3, 2}, D, 0.0},
     {"act/tanh_far", build_act, {0, 0, 0, 3, 35, 0, CTS_ACT_TANH, 90}, D, NEAR},
     {"act/gelu_part", build_act, {0, 0, 0, 9, 5, 4, CTS_ACT_GELU}, D, NEAR},
     {"act/one", build_act, {0, 0, 0, 1, 1, 0, CTS_ACT_GELU}, D, NEAR},
     {"add/odd", build_add, {0, 2, 3, 5, 7}, D, 1e-6},
     {"add/part", build_add, {0, 0, 0, 9, 5, 4}, D, 1e-6},
-    {"dwconv3d/peg", build_dwconv3d, {2, 4, 3, 5, 6, 3, 3, 3, 2, 1, 1, 1}, D, NEAR},
-    {"dwconv3d/no_bias", build_dwconv3d, {1, 3, 4, 6, 5, 3, 3, 3, 1, 1, 1, 0}, D, NEAR},
-    {"dwconv3d/kernels", build_dwconv3d, {1, 5, 4, 7, 3, 2, 1, 5, 0, 0, 4, 1}, D, NEAR},
-    {"dwconv3d/larger_than_grid", build_dwconv3d, {1, 1, 2, 1, 4, 3, 5, 3, 2, 2, 1, 1}, D, NEAR},
-    {"dwconv3d/part_wide", build_dwconv3d, {3, 3, 3, 4, 70, 3, 3, 3, 2, 1, 1, 2}, D, NEAR},
-    {"dwconv3d/one", build_dwconv3d, {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1}, D, NEAR},
     {"scale/odd", build_scale, {0, 0, 0, 13, 5}, D, 1e-6},
     {"scale/part", build_scale, {0, 0, 0, 13, 5, 3}, D, 1e-6},
     {"channel_scale/one_channel", build_channel_scale, {0, 0, 0, 23, 1}, D, NEAR},
@@ -465,15 +492,6 @@ const cts_op_case cts_op_cases[] = {
     {"mean/many", build_mean, {2, 9, 10, 23, 3, 0, 1, 3}, D, NEAR},
     {"mean/part", build_mean, {5, 3, 2, 4, 6, 3, 1, 3}, D, NEAR},
 
-    {"act/leaky", build_act, {0, 0, 3, 5, 37, 0, CTS_ACT_LEAKY}, D, NEAR},
-    {"act/leaky_part", build_act, {0, 0, 0, 9, 33, 4, CTS_ACT_LEAKY}, D, NEAR},
-    {"geglu/odd", build_geglu, {0, 0, 3, 5, 14, 0}, D, NEAR},
-    {"geglu/one", build_geglu, {0, 0, 0, 1, 2, 0}, D, NEAR},
-    {"geglu/wide_part", build_geglu, {5, 2, 3, 4, 170, 3}, D, NEAR},
-    {"geglu/far", build_geglu, {0, 0, 0, 7, 66, 0, 9}, D, NEAR},
-    {"halves/both", build_halves, {0, 2, 3, 5, 14, 0, 3}, D, 0.0},
-    {"halves/first", build_halves, {0, 0, 0, 7, 34, 0, 1}, D, 0.0},
-    {"halves/second_part", build_halves, {5, 3, 4, 2, 66, 3, 2}, D, 0.0},
     {"embedding/repeats", build_embedding, {11, 5, 37}, D, 1e-6},
     {"embedding/wide", build_embedding, {7, 259, 3}, D, 1e-6},
     {"embedding/part", build_embedding, {13, 8, 21, 9}, D, 1e-6},
@@ -496,6 +514,17 @@ const cts_op_case cts_op_cases[] = {
     {"attention/part_dropout", build_attention, {20, 2, 4, 1, 0, -1, -1, 20, 13}, D, NEAR},
     {"attention/bert", build_attention, {103, 3, 64, 1, 0, -1, -1}, D, NEAR},
     {"attention/one_row", build_attention, {1, 1, 1, 0, 0, -1, -1}, D, NEAR},
+    {"attention_uniform/plain", build_uniform, {2, 3, 5, 2, 4, 0, -1, -1}, D, NEAR},
+    {"attention_uniform/bias", build_uniform, {2, 3, 7, 3, 5, 1, -1, -1}, D, NEAR},
+    {"attention_uniform/bias_band_dropout", build_uniform, {1, 3, 9, 2, 4, 1, 3, 2, 25}, D, NEAR},
+    {"attention_uniform/bias_part", build_uniform, {4, 2, 6, 2, 3, 1, -1, -1, 0, 3}, D, NEAR},
+    {"attention_uniform/bias_tiles", build_uniform, {1, 2, 301, 2, 16, 1, -1, -1}, D, NEAR},
+    {"attention_uniform/one_token", build_uniform, {3, 1, 1, 2, 3, 1, -1, -1}, D, NEAR},
+
+    {"rel_bias/3x5", build_rel_bias, {3, 5, 4}, D, NEAR},
+    {"rel_bias/one", build_rel_bias, {1, 1, 1}, D, NEAR},
+    {"rel_bias/line", build_rel_bias, {1, 7, 2}, D, NEAR},
+    {"rel_bias/wide", build_rel_bias, {9, 8, 5}, D, NEAR},
 
     {"infonce/exact", build_infonce, {6, 16, 0, 0, 100}, D, NEAR},
     {"infonce/published", build_infonce, {6, 16, 0, 1, 100}, D, NEAR},
