@@ -77,28 +77,11 @@ static int statistics(cts_scan_facts *f, const cts_volume *v)
     return CTS_OK;
 }
 
-/* Largest angle between a voxel axis and the world axis it is named after. */
-static double oblique(const cts_volume *v)
-{
-    double worst = 0;
-
-    for (int a = 0; a < 3; a++) {
-        double norm = 0, best = 0;
-
-        for (int w = 0; w < 3; w++) {
-            norm += v->affine[w][a] * v->affine[w][a];
-            best = fmax(best, fabs(v->affine[w][a]));
-        }
-        worst = fmax(worst, acos(fmin(1, best / sqrt(norm))));
-    }
-    return worst * 180 / acos(-1);
-}
-
 static void judge(cts_scan_facts *f, const cts_volume *v, const double csv[2])
 {
     if (!f->has_affine)
         warn(f, "no affine (neither sform nor qform): orientation is unknown, axes are taken as stored");
-    else if (f->oblique_deg > 0.5)
+    else if (f->oblique_deg > CTS_OBLIQUE_DEG)
         warn(f, "oblique: an axis is %.1f degrees off its world axis; reorientation goes to the nearest",
              f->oblique_deg);
     for (int a = 0; a < 3; a++) {
@@ -135,7 +118,7 @@ int cts_inspect_volume(cts_scan_facts *f, const cts_volume *v, const char *path,
     f->has_affine = v->has_affine;
     memcpy(f->affine, v->affine, sizeof f->affine);
     cts_volume_axis_codes(v, f->codes);
-    f->oblique_deg = oblique(v);
+    f->oblique_deg = cts_volume_oblique(v);
     snprintf(f->datatype, sizeof f->datatype, "%s", v->datatype);
     f->slope = v->slope;
     f->inter = v->inter;

@@ -54,6 +54,17 @@ int64_t cts_resampled_size(int64_t n, double current, double target)
     return size < (double)INT64_MAX / 2 ? (int64_t)size : INT64_MAX;
 }
 
+/* Samples of an axis on the recipe's grid. */
+static int64_t samples(cts_grid grid, int64_t n, double current, double target)
+{
+    double size =
+        grid == CTS_GRID_FIRST_VOXEL ? rint((double)(n - 1) * (current / target) + 1.0) : (double)n * current / target;
+
+    if (grid == CTS_GRID_EXTENT)
+        return cts_resampled_size(n, current, target);
+    return size < (double)INT64_MAX / 2 ? (int64_t)size : INT64_MAX;
+}
+
 size_t cts_recipe_elements(const cts_recipe *r)
 {
     return (size_t)r->size_zxy[0] * (size_t)r->size_zxy[1] * (size_t)r->size_zxy[2];
@@ -70,12 +81,13 @@ static void plan_free(job *t)
     free(t->range);
 }
 
-static int plan_axis(axis_plan *p, char name, double current, double target)
+static int plan_axis(axis_plan *p, char name, cts_grid grid, double current, double target)
 {
+    bool first_voxel = grid == CTS_GRID_FIRST_VOXEL && target > 0;
     int64_t crop;
     double ratio;
 
-    p->resampled = target > 0 ? cts_resampled_size(p->source, current, target) : p->size;
+    p->resampled = target > 0 ? samples(grid, p->source, current, target) : p->size;
     if (p->resampled < 1)
         return cts_fail(CTS_E_INPUT, "preprocess: axis %c has %lld voxels of %g mm, which is less than one of %g mm",
                         name, (long long)p->source, current, target);
@@ -91,9 +103,9 @@ static int plan_axis(axis_plan *p, char name, double current, double target)
     p->w = malloc((size_t)p->n * sizeof *p->w);
     if (!p->lo || !p->hi || !p->w)
         return cts_fail(CTS_E_NOMEM, "preprocess: out of memory for %lld coordinates", (long long)p->n);
-    ratio = (double)p->source / (double)p->resampled;
+    ratio = first_voxel ? target / current : (double)p->source / (double)p->resampled;
     for (int64_t i = 0; i < p->n; i++) {
-        double at = ((double)(crop + i) + 0.5) * ratio - 0.5;
+        double at = first_voxel ? (double)(crop + i) * ratio : ((double)(crop + i) + 0.5) * ratio - 0.5;
 
         at = at < 0 ? 0 : at;
         p->lo[i] = (int32_t)cts_min_i64((int64_t)at, p->source - 1);
@@ -105,9 +117,11 @@ static int plan_axis(axis_plan *p, char name, double current, double target)
     return CTS_OK;
 }
 
-/* Which stored axis each of the recipe's i, j, k is. Without an affine nobody can say, so the axes stay. */
+/* Which stored axis each of the recipe's i, j, k is. Without an affine i, j, k are taken for x, y, z, and as nobody can
+ * say which way they run, nothing is flipped. */
 static int plan_orientation(const cts_volume *v, const cts_recipe *r, int axis[3], bool flip[3], char did[64])
 {
+    size_t n;
     int rc;
 
     for (int a = 0; a < 3; a++) {
@@ -118,13 +132,14 @@ static int plan_orientation(const cts_volume *v, const cts_recipe *r, int axis[3
         snprintf(did, 64, "as stored");
         return CTS_OK;
     }
-    if (!v->has_affine) {
-        snprintf(did, 64, "as stored (the file has no affine)");
-        return CTS_OK;
-    }
     if ((rc = cts_volume_orientation(v, r->orientation, axis, flip)))
         return rc;
+    if (!v->has_affine)
+        flip[0] = flip[1] = flip[2] = false;
     cts_volume_orientation_text(axis, flip, did);
+    n = strlen(did);
+    if (!v->has_affine)
+        snprintf(did + n, 64 - n, " (the file has no affine)");
     return CTS_OK;
 }
 
@@ -139,7 +154,11 @@ static int plan_geometry(job *t, const cts_recipe *r, const double spacing_xyz[3
 
     if ((rc = plan_orientation(v, r, axis, flip, info->orientation)))
         return rc;
-    cts_volume_axis_codes(v, info->stored_codes);
+    info->has_affine = v->has_affine;
+    if (v->has_affine) {
+        cts_volume_axis_codes(v, info->stored_codes);
+        info->oblique_deg = cts_volume_oblique(v);
+    }
     for (int a = 0; a < 3; a++) {
         axis_plan *p = &t->axis[a];
         int s = axis[voxel_axis[a]];
@@ -150,7 +169,7 @@ static int plan_geometry(job *t, const cts_recipe *r, const double spacing_xyz[3
                             mm);
         p->source = v->dim[s];
         p->size = r->size_zxy[a];
-        if ((rc = plan_axis(p, name[a], mm, r->spacing_zxy[a])))
+        if ((rc = plan_axis(p, name[a], r->grid, mm, r->spacing_zxy[a])))
             return rc;
         t->stride[a] = flip[voxel_axis[a]] ? -step[s] : step[s];
         if (flip[voxel_axis[a]])

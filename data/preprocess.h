@@ -2,12 +2,15 @@
  * crop, pad.
  *
  * Resampled size of an axis = int(n * (current / target)) in float64; source coordinate = (i + 0.5) * n / size - 0.5,
- * clamped at 0 (align_corners false, no antialiasing); crop starts at (size - target) / 2, padding begins with
- * (target - size) / 2. Only what survives the crop is computed. Source: DCFormer's and CT-CLIP's published loaders.
+ * clamped at 0 (align_corners false, no antialiasing); with the grid CTS_GRID_FIRST_VOXEL size = round((n - 1) *
+ * current / target + 1) and coordinate = i * target / current, clamped at n - 1. Crop starts at (size - target) / 2,
+ * padding begins with (target - size) / 2. Only what survives the crop is computed. Source: the published loaders of
+ * DCFormer, CT-CLIP, Merlin (MONAI), HLIP.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_PREPROCESS_H
 #define CTS_DATA_PREPROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +21,9 @@
 
 typedef struct {
     char orientation[64];      /* "as stored", "flipped i,j", ... */
-    char stored_codes[4];      /* axis codes of the file */
+    char stored_codes[4];      /* axis codes of the file; "" when it has no affine */
+    bool has_affine;           /* false: neither sform nor qform, i, j, k were taken for x, y, z, nothing was flipped */
+    double oblique_deg;        /* largest angle between a voxel axis and the world axis it was taken for */
     double spacing_zxy[3];     /* mm of the source that were used */
     int64_t resampled_zxy[3];  /* size of the whole resampled volume */
     int64_t content_zxy[3][2]; /* [from, to) of the tensor that is not padding */

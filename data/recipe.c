@@ -15,71 +15,99 @@
 #define RECIPE_MAX_BYTES ((size_t)1 << 20)
 #define RECIPE_MAX_SIZE 4096
 
-/* Another published recipe is another row. Pad values are what -1000 HU becomes in every one of them. CT-CLIP's two
- * v2 rows differ in the clip before resampling: training had none. */
+/* Another published recipe is another row. The first five pad with what -1000 HU becomes, the last three with what the
+ * lower end of their window becomes. CT-CLIP's two v2 rows differ in the clip before resampling: training had none. */
 static const cts_recipe table[] = {
-    {"dcformer-512",
-     "LPS",
-     {1.5, 0.75, 0.75},
-     {256, 512, 512},
-     true,
-     {-1000, 1000},
-     {-1000, 200},
-     {-1, 1},
-     -1,
-     false,
-     CTS_HU_POLICY_AUTO},
-    {"ctclip-v1",
-     "LPS",
-     {1.5, 0.75, 0.75},
-     {240, 480, 480},
-     true,
-     {-1000, 1000},
-     {-1000, 200},
-     {-1, 1},
-     -1,
-     false,
-     CTS_HU_POLICY_AUTO},
-    {"ctclip-v2-train",
-     "LPS",
-     {1.5, 0.75, 0.75},
-     {240, 480, 480},
-     false,
-     {0, 0},
-     {-1000, 1000},
-     {-1, 1},
-     -1,
-     true,
-     CTS_HU_POLICY_AUTO},
-    {"ctclip-v2-infer",
-     "LPS",
-     {1.5, 0.75, 0.75},
-     {240, 480, 480},
-     true,
-     {-1000, 1000},
-     {-1000, 1000},
-     {-1, 1},
-     -1,
-     true,
-     CTS_HU_POLICY_AUTO},
-    {"ctscroll",
-     "LPS",
-     {1.5, 0.75, 0.75},
-     {240, 480, 480},
-     false,
-     {0, 0},
-     {-1000, 200},
-     {-0.449, 0.551},
-     -0.449,
-     false,
-     CTS_HU_POLICY_AUTO},
+    {.name = "dcformer-512",
+     .orientation = "LPS",
+     .spacing_zxy = {1.5, 0.75, 0.75},
+     .size_zxy = {256, 512, 512},
+     .has_first_clip = true,
+     .first_clip = {-1000, 1000},
+     .window = {-1000, 200},
+     .out = {-1, 1},
+     .pad = -1},
+    {.name = "ctclip-v1",
+     .orientation = "LPS",
+     .spacing_zxy = {1.5, 0.75, 0.75},
+     .size_zxy = {240, 480, 480},
+     .has_first_clip = true,
+     .first_clip = {-1000, 1000},
+     .window = {-1000, 200},
+     .out = {-1, 1},
+     .pad = -1},
+    {.name = "ctclip-v2-train",
+     .orientation = "LPS",
+     .spacing_zxy = {1.5, 0.75, 0.75},
+     .size_zxy = {240, 480, 480},
+     .window = {-1000, 1000},
+     .out = {-1, 1},
+     .pad = -1,
+     .f64 = true},
+    {.name = "ctclip-v2-infer",
+     .orientation = "LPS",
+     .spacing_zxy = {1.5, 0.75, 0.75},
+     .size_zxy = {240, 480, 480},
+     .has_first_clip = true,
+     .first_clip = {-1000, 1000},
+     .window = {-1000, 1000},
+     .out = {-1, 1},
+     .pad = -1,
+     .f64 = true},
+    {.name = "ctscroll",
+     .orientation = "LPS",
+     .spacing_zxy = {1.5, 0.75, 0.75},
+     .size_zxy = {240, 480, 480},
+     .window = {-1000, 200},
+     .out = {-0.449, 0.551},
+     .pad = -0.449},
+    /* Source: merlin/data/monai_transforms.py, MONAI 1.3. Its loader hands out [224, 224, 160] in x, y, z; the model's
+     * first act (i3res.py) is to put z in front, which is the order here. The half voxel that MONAI's rounding leaves
+     * to chance (n even, target twice the spacing) goes to even here. */
+    {.name = "merlin",
+     .orientation = "RAS",
+     .spacing_zxy = {3, 1.5, 1.5},
+     .size_zxy = {160, 224, 224},
+     .window = {-1000, 1000},
+     .out = {0, 1},
+     .pad = 0,
+     .f64 = true,
+     .grid = CTS_GRID_FIRST_VOXEL},
+    /* Source: data/ct_rate/process.py and src/hlip_test/zeroshot_ct_rate.py. The volume is z, y, x as CT-RATE stores
+     * it, hence PLS: second axis y, third x. The ImageNet numbers are their means over the three colours, .449 and
+     * .226, applied after padding. */
+    {.name = "hlip",
+     .orientation = "PLS",
+     .spacing_zxy = {3, 1, 1},
+     .size_zxy = {112, 336, 336},
+     .window = {-1150, 350},
+     .out = {-0.449 / 0.226, (1 - 0.449) / 0.226},
+     .pad = -0.449 / 0.226,
+     .grid = CTS_GRID_EXTENT_PRODUCT},
+    /* Source: data/resize.py, data/preprocess.py and the crop of training. z, y, x as for hlip. The published code
+     * crops to the box around the organs of a segmentation before it pads, and at test time once more around each
+     * organ; without masks the centre is all there is, so tensors of large fields of view differ from the published
+     * ones. */
+    {.name = "fvlm",
+     .orientation = "PLS",
+     .spacing_zxy = {3, 1, 1},
+     .size_zxy = {112, 256, 352},
+     .window = {-1150, 350},
+     .out = {0, 1},
+     .pad = 0},
 };
 
 static const char *const policy_names[] = {"auto", "header", "csv"};
+static const char *const grid_names[] = {"extent", "extent_product", "first_voxel"};
 
 const char *cts_hu_policy_name(cts_hu_policy p)
 {
     return policy_names[p];
+}
+
+const char *cts_grid_name(cts_grid g)
+{
+    return grid_names[g];
 }
 
 size_t cts_recipe_count(void)
@@ -108,6 +136,15 @@ int cts_recipe_find(cts_recipe *out, const char *name)
     rc = cts_fail(CTS_E_NOTFOUND, "recipe \"%s\" is unknown, built in are %s", name, cts_str_text(&known));
     cts_str_free(&known);
     return rc;
+}
+
+int cts_recipe_open(cts_recipe *out, const char *name_or_path)
+{
+    size_t n = strlen(name_or_path);
+
+    if (strchr(name_or_path, '/') || (n > 5 && !strcmp(name_or_path + n - 5, ".json")))
+        return cts_recipe_load(out, name_or_path);
+    return cts_recipe_find(out, name_or_path);
 }
 
 int cts_recipe_free(cts_recipe *out, const char *name, const double spacing_zxy[3], const int64_t size_zxy[3],
@@ -182,6 +219,10 @@ static json_t *to_json(const cts_recipe *r, bool named)
     ok = ok && !json_object_set_new(j, "version", json_integer(RECIPE_VERSION));
     if (named)
         ok = ok && !json_object_set_new(j, "name", json_string(r->name));
+    if (named && *r->override_of)
+        ok = ok && !json_object_set_new(j, "override_of", json_string(r->override_of));
+    if (r->grid != CTS_GRID_EXTENT)
+        ok = ok && !json_object_set_new(j, "grid", json_string(grid_names[r->grid]));
     ok = ok && !json_object_set_new(j, "orientation", json_string(r->orientation)) &&
          !json_object_set_new(j, "spacing_zxy",
                               json_pack("[f, f, f]", r->spacing_zxy[0], r->spacing_zxy[1], r->spacing_zxy[2])) &&
@@ -220,10 +261,10 @@ static int choice(int *out, const json_t *j, const char *key, const char *const 
     return rc;
 }
 
-static int text_field(char *out, size_t cap, const json_t *j, const char *key, const char *path)
+static int text_field(char *out, size_t cap, const json_t *j, const char *key, bool required, const char *path)
 {
-    const char *text;
-    int rc = cts_json_string(&text, j, key, true, path);
+    const char *text = "";
+    int rc = !required && !json_object_get(j, key) ? CTS_OK : cts_json_string(&text, j, key, true, path);
 
     if (!rc && strlen(text) >= cap)
         rc = cts_fail(CTS_E_FORMAT, "%s: \"%s\" is \"%.40s...\", allowed at most %zu bytes", path, key, text, cap - 1);
@@ -234,11 +275,12 @@ static int text_field(char *out, size_t cap, const json_t *j, const char *key, c
 
 static int from_json(cts_recipe *r, json_t *j, const char *path)
 {
-    static const char *const known[] = {"version", "name", "orientation", "spacing_zxy",   "size_zxy", "first_clip",
-                                        "window",  "out",  "pad",         "interpolation", "hu"};
+    static const char *const known[] = {"version",    "name",   "orientation", "spacing_zxy", "size_zxy",
+                                        "first_clip", "window", "out",         "pad",         "interpolation",
+                                        "hu",         "grid",   "override_of"};
     static const char *const precision[] = {"f32", "f64"};
     int64_t version;
-    int f64 = 0, hu = 0, rc;
+    int f64 = 0, hu = 0, grid = CTS_GRID_EXTENT, rc;
     const char *key;
     json_t *value;
 
@@ -254,8 +296,8 @@ static int from_json(cts_recipe *r, json_t *j, const char *path)
             return cts_fail(CTS_E_FORMAT, "%s: field \"%s\" is unknown to this version", path, key);
     }
     if ((rc = cts_json_int(&version, j, "version", true, 1, RECIPE_VERSION, path)) ||
-        (rc = text_field(r->name, sizeof r->name, j, "name", path)) ||
-        (rc = text_field(r->orientation, sizeof r->orientation, j, "orientation", path)) ||
+        (rc = text_field(r->name, sizeof r->name, j, "name", true, path)) ||
+        (rc = text_field(r->orientation, sizeof r->orientation, j, "orientation", true, path)) ||
         (rc = cts_json_doubles(r->spacing_zxy, 3, j, "spacing_zxy", true, path)) ||
         (rc = cts_json_ints(r->size_zxy, 3, j, "size_zxy", true, path)) ||
         (rc = cts_json_doubles(r->first_clip, 2, j, "first_clip", false, path)) ||
@@ -263,11 +305,14 @@ static int from_json(cts_recipe *r, json_t *j, const char *path)
         (rc = cts_json_doubles(r->out, 2, j, "out", true, path)) ||
         (rc = cts_json_double(&r->pad, j, "pad", true, path)) ||
         (rc = choice(&f64, j, "interpolation", precision, 2, path)) ||
-        (rc = choice(&hu, j, "hu", policy_names, CTS_COUNT(policy_names), path)))
+        (rc = choice(&hu, j, "hu", policy_names, CTS_COUNT(policy_names), path)) ||
+        (json_object_get(j, "grid") && (rc = choice(&grid, j, "grid", grid_names, CTS_COUNT(grid_names), path))) ||
+        (rc = text_field(r->override_of, sizeof r->override_of, j, "override_of", false, path)))
         return rc;
     r->has_first_clip = json_is_array(json_object_get(j, "first_clip"));
     r->f64 = f64;
     r->hu = (cts_hu_policy)hu;
+    r->grid = (cts_grid)grid;
     return cts_recipe_check(r, path);
 }
 

@@ -18,6 +18,14 @@ typedef enum {
     CTS_HU_POLICY_CSV     /* header, then slope and intercept of the CSV: what the published loaders do */
 } cts_hu_policy;
 
+/* Where the samples of a resampled axis lie. n voxels of `cur` mm become voxels of `target` mm. */
+typedef enum {
+    CTS_GRID_EXTENT,         /* int(n * (cur / target)) samples; outer edges coincide: torch's interpolate */
+    CTS_GRID_EXTENT_PRODUCT, /* the same with int(n * cur / target), which truncates differently now and then */
+    CTS_GRID_FIRST_VOXEL     /* round((n - 1) * cur / target + 1) samples, half to even; the first is the first voxel,
+                                the others follow every target mm, past the last voxel its value: MONAI's Spacing */
+} cts_grid;
+
 typedef struct {
     char name[32];
     char orientation[8];   /* axis codes of i, j, k, "LPS"; or "stored": leave the axes as they are */
@@ -30,11 +38,15 @@ typedef struct {
     double pad;           /* value outside the content */
     bool f64;             /* interpolate in double instead of float */
     cts_hu_policy hu;
+    cts_grid grid;
+    char override_of[32]; /* a remark: name of the recipe the model was made for, "" = this one */
 } cts_recipe;
 
-/* A built-in row by name: "dcformer-512", "ctclip-v1", "ctclip-v2-train", "ctclip-v2-infer", "ctscroll".
- * CTS_E_NOTFOUND lists them. */
+/* A built-in row by name: "dcformer-512", "ctclip-v1", "ctclip-v2-train", "ctclip-v2-infer", "ctscroll", "merlin",
+ * "hlip", "fvlm". CTS_E_NOTFOUND lists them. */
 int cts_recipe_find(cts_recipe *out, const char *name);
+/* The same, or a preprocess.json: a text that ends in ".json" or holds a '/' is a path. */
+int cts_recipe_open(cts_recipe *out, const char *name_or_path);
 size_t cts_recipe_count(void);
 const cts_recipe *cts_recipe_at(size_t i);
 /* A free one: spacing and size in z, x, y, HU window to [-1, 1], pad -1, orientation LPS. Spacing 0 0 0 = fit the
@@ -47,9 +59,12 @@ int cts_recipe_check(const cts_recipe *r, const char *what);
 /* preprocess.json. Unknown keys are CTS_E_FORMAT: a newer recipe must not be half understood. */
 int cts_recipe_load(cts_recipe *out, const char *path);
 int cts_recipe_save(const cts_recipe *r, const char *path);
-/* SHA-256 of the canonical JSON (sorted keys, no spaces) without the name: equal digests, equal tensors. */
+/* SHA-256 of the canonical JSON (sorted keys, no spaces) of what is done to voxels: without name and override_of, and
+ * without a grid of CTS_GRID_EXTENT, which files from before there was a choice do not have. Equal digests, equal
+ * tensors. */
 int cts_recipe_digest(const cts_recipe *r, char digest[CTS_DIGEST_HEX]);
 
 const char *cts_hu_policy_name(cts_hu_policy p); /* "auto", "header", "csv" */
+const char *cts_grid_name(cts_grid g);           /* "extent", "extent_product", "first_voxel" */
 
 #endif

@@ -122,6 +122,22 @@ void cts_volume_axis_codes(const cts_volume *v, char codes[4])
     codes[3] = '\0';
 }
 
+double cts_volume_oblique(const cts_volume *v)
+{
+    double worst = 0;
+
+    for (int a = 0; a < 3; a++) {
+        double norm = 0, best = 0;
+
+        for (int w = 0; w < 3; w++) {
+            norm += v->affine[w][a] * v->affine[w][a];
+            best = fmax(best, fabs(v->affine[w][a]));
+        }
+        worst = fmax(worst, acos(fmin(1, best / sqrt(norm))));
+    }
+    return worst * 180 / acos(-1);
+}
+
 int cts_volume_orientation(const cts_volume *v, const char *codes, int axis[3], bool flip[3])
 {
     int world[3], want[3];

@@ -36,6 +36,10 @@ void cts_volume_hu(const cts_volume *v, size_t at, size_t n, float *out);
 
 /* Axis codes such as "LPS": the world direction in which i, j, k increase most (nibabel's aff2axcodes). codes[4]. */
 void cts_volume_axis_codes(const cts_volume *v, char codes[4]);
+/* Largest angle in degrees between a voxel axis and the world axis nearest to it; 0 for a volume that lies straight.
+ * Above CTS_OBLIQUE_DEG axis codes are a rough picture and it is worth a warning. */
+#define CTS_OBLIQUE_DEG 5.0
+double cts_volume_oblique(const cts_volume *v);
 /* How to see v in the axis order `codes` without moving a voxel: new axis a runs along stored axis axis[a], backwards
  * where flip[a]. CTS_E_INPUT when codes are not three of R/L, A/P, S/I, each pair once. */
 int cts_volume_orientation(const cts_volume *v, const char *codes, int axis[3], bool flip[3]);

@@ -158,7 +158,13 @@ static void fit_and_override(void **state)
     assert_true(info.resampled_zxy[0] == 16 && info.resampled_zxy[1] == 40 && info.resampled_zxy[2] == 20);
     v->has_affine = false;
     assert_int_equal(cts_preprocess(v, &r, csv, NULL, NULL, out, &info), CTS_OK);
-    assert_non_null(strstr(info.orientation, "no affine"));
+    assert_string_equal(info.orientation, "as stored (the file has no affine)");
+    assert_true(!info.has_affine && !*info.stored_codes && info.oblique_deg == 0);
+    assert_true(info.resampled_zxy[1] == 40 && info.resampled_zxy[2] == 20);
+    strcpy(r.orientation, "PLS"); /* the order of the axes is known even then, their direction is not */
+    assert_int_equal(cts_preprocess(v, &r, csv, NULL, NULL, out, &info), CTS_OK);
+    assert_string_equal(info.orientation, "permuted j,i,k (the file has no affine)");
+    assert_true(info.resampled_zxy[1] == 20 && info.resampled_zxy[2] == 40);
     cts_volume_destroy(v);
 }
 
@@ -266,6 +272,67 @@ static void recipe_files(void **state)
     assert_int_equal(cts_remove_tree(dir), CTS_OK);
 }
 
+/* Indexes name the recipe they were made with by digest, so a row of the table never changes. */
+static void recipe_digests(void **state)
+{
+    static const char *const rows[][2] = {
+        {"dcformer-512", "c3d612ad45e694f756cfb5f43c4a9d35f3d99057c5a99389a981c32f5e25f0ec"},
+        {"ctclip-v1", "363a2ed77c21f6078522fb3c12ea686fb17b80e1a0f98ce3b8e348ddc68e547d"},
+        {"ctclip-v2-train", "52731cca95b39fbcef27336f5149381559be41e90c6b303aa98485ba0cbe97bb"},
+        {"ctclip-v2-infer", "c9daa92d5f4387c1361907890c08fb78f36601183f09bcf4cc46daed409a6e56"},
+        {"ctscroll", "db37f78b0a1e85edc62d8c5a755e7d7d43dc84bf5dc82306d599780b2cd02e31"},
+    };
+    cts_recipe r;
+    char digest[CTS_DIGEST_HEX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(cts_recipe_find(&r, rows[i][0]), CTS_OK);
+        assert_int_equal(cts_recipe_digest(&r, digest), CTS_OK);
+        assert_string_equal(digest, rows[i][1]);
+    }
+}
+
+/* Fields that came later: files without them load, the digest knows what is done to voxels and nothing else. */
+static void recipe_fields(void **state)
+{
+    char dir[] = "/tmp/cts_recipe_XXXXXX", path[64], a[CTS_DIGEST_HEX], b[CTS_DIGEST_HEX];
+    cts_recipe r, back;
+    char *text;
+    size_t n;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/mine.json", dir);
+    assert_int_equal(cts_recipe_open(&r, "dcformer-512"), CTS_OK);
+    assert_int_equal(cts_recipe_save(&r, path), CTS_OK);
+    assert_int_equal(cts_file_read(&text, &n, path, 4096), CTS_OK);
+    assert_true(!strstr(text, "grid") && !strstr(text, "override_of"));
+    free(text);
+    assert_int_equal(cts_recipe_open(&back, path), CTS_OK);
+    assert_true(back.grid == CTS_GRID_EXTENT && !*back.override_of);
+    strcpy(back.override_of, "ctclip-v1");
+    assert_int_equal(cts_recipe_digest(&r, a), CTS_OK);
+    assert_int_equal(cts_recipe_digest(&back, b), CTS_OK);
+    assert_string_equal(a, b);
+    back.grid = CTS_GRID_FIRST_VOXEL;
+    assert_int_equal(cts_recipe_save(&back, path), CTS_OK);
+    assert_int_equal(cts_recipe_open(&r, path), CTS_OK);
+    assert_true(r.grid == CTS_GRID_FIRST_VOXEL && !strcmp(r.override_of, "ctclip-v1"));
+    assert_int_equal(cts_recipe_digest(&r, b), CTS_OK);
+    assert_string_not_equal(a, b);
+    assert_int_equal(cts_file_read(&text, &n, path, 4096), CTS_OK);
+    memcpy(strstr(text, "first_voxel"), "worst", 5);
+    assert_int_equal(cts_file_write_atomic(path, text, strlen(text)), CTS_OK);
+    free(text);
+    assert_int_equal(cts_recipe_open(&r, path), CTS_E_FORMAT);
+    assert_non_null(strstr(cts_error(), "\"extent\", \"extent_product\", \"first_voxel\""));
+    assert_int_equal(cts_recipe_open(&r, "hlop"), CTS_E_NOTFOUND);
+    assert_non_null(strstr(cts_error(), "merlin, hlip, fvlm"));
+    assert_int_equal(cts_recipe_open(&r, "no/such"), CTS_E_IO);
+    assert_int_equal(cts_remove_tree(dir), CTS_OK);
+}
+
 /* Half air, a third soft tissue, the rest bone and fat, as stored values of a given map. */
 static cts_volume *chest(double slope, double inter)
 {
@@ -323,7 +390,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_oracle), cmocka_unit_test(fit_and_override), cmocka_unit_test(refused),
-        cmocka_unit_test(recipe_files),   cmocka_unit_test(hu_verdicts),
+        cmocka_unit_test(recipe_files),   cmocka_unit_test(recipe_digests),   cmocka_unit_test(recipe_fields),
+        cmocka_unit_test(hu_verdicts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
