@@ -6,6 +6,7 @@
  *                [N, z/4, x/4, y/4, C0]
  *   stages 1..4  before the first block a max-pool 3/2/1 and a 1x1x1 projection; halves the grid, C(i-1) -> Ci
  *     block      x + gamma * MLP(sum over axes of BN(depthwise k)), MLP = C -> 4C, erf GELU, 4C -> C
+ *   quantiser    optional: every token becomes a row of a code book (encoders/quantizer.h)
  *   reduction    channel: mean over the grid; depth: mean over z, flatten; none: flatten      [N, vector]
  *
  * A published tensor is (b, c, x, y, z) inside the encoder and tokens come out as t, h, w = z, x, y; ours stays
@@ -18,6 +19,7 @@
 
 #include "encoders/blocks.h"
 #include "encoders/models_internal.h"
+#include "encoders/quantizer.h"
 #include "kernels/base/check.h"
 #include "kernels/base/json.h"
 
@@ -34,6 +36,8 @@ typedef struct {
     int64_t volume[3]; /* z, x, y */
     reduction reduce;
     double layer_scale; /* initial gamma */
+    bool quantize;
+    int64_t codes; /* of the quantiser */
 } dcformer;
 
 #define SIZES(blocks, channels, kernels)                                                                               \
@@ -82,9 +86,12 @@ static int check_config(const dcformer *c, const char *file)
 
 static int parse(void **config, const json_t *j, const char *file)
 {
-    dcformer c = {.kernels = {13, 11, 9, 7}, .volume = {256, 512, 512}, .reduce = REDUCE_CHANNEL, .layer_scale = 1e-6};
+    dcformer c = {.kernels = {13, 11, 9, 7},
+                  .volume = {256, 512, 512},
+                  .reduce = REDUCE_CHANNEL,
+                  .layer_scale = 1e-6,
+                  .codes = 8192};
     const char *reduce = NULL;
-    bool quantize = false;
     int rc;
 
     if ((rc = cts_json_ints(c.blocks, N_STAGES + 1, j, "num_blocks", true, file)) != CTS_OK ||
@@ -93,12 +100,10 @@ static int parse(void **config, const json_t *j, const char *file)
         (rc = cts_json_ints(c.volume, 3, j, "input_size", false, file)) != CTS_OK ||
         (rc = cts_json_string(&reduce, j, "reduction", false, file)) != CTS_OK ||
         (rc = cts_json_double(&c.layer_scale, j, "layer_scale_init", false, file)) != CTS_OK ||
-        (rc = cts_json_bool(&quantize, j, "quantize", false, file)) != CTS_OK ||
+        (rc = cts_json_bool(&c.quantize, j, "quantize", false, file)) != CTS_OK ||
+        (rc = cts_json_int(&c.codes, j, "codebook_size", false, 1, 1 << 20, file)) != CTS_OK ||
         (rc = check_config(&c, file)) != CTS_OK)
         return rc;
-    if (quantize)
-        return cts_fail(CTS_E_UNSUPPORTED,
-                        "%s: field \"quantize\" is true; this build has no vector quantiser, only false", file);
     if (reduce) {
         for (c.reduce = 0; c.reduce < REDUCE_COUNT && strcmp(reduce, reduction_names[c.reduce]) != 0; c.reduce++)
             ;
@@ -130,10 +135,10 @@ static json_t *write(const void *config)
 {
     const dcformer *c = config;
 
-    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:f}", "num_blocks", ints(c->blocks, N_STAGES + 1), "channels",
-                     ints(c->channels, N_STAGES + 1), "kernel_sizes", ints(c->kernels, N_STAGES), "input_size",
-                     ints(c->volume, 3), "reduction", reduction_names[c->reduce], "quantize", 0, "layer_scale_init",
-                     c->layer_scale);
+    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:I, s:f}", "num_blocks", ints(c->blocks, N_STAGES + 1),
+                     "channels", ints(c->channels, N_STAGES + 1), "kernel_sizes", ints(c->kernels, N_STAGES),
+                     "input_size", ints(c->volume, 3), "reduction", reduction_names[c->reduce], "quantize", c->quantize,
+                     "codebook_size", (json_int_t)c->codes, "layer_scale_init", c->layer_scale);
 }
 
 static void info(const void *config, cts_encoder_info *out)
@@ -219,6 +224,8 @@ static void build(cts_build *b, const void *config, const cts_encoder_inputs *in
         cts_build_trace(b, x, "stage%d", s);
     }
     cts_build_pop(b, top);
+    if (c->quantize)
+        x = cts_block_quantize(b, x, c->codes);
     out->tokens = x;
     out->vector = reduce_grid(b->graph, x, c->reduce);
     out->logits = NULL;

@@ -214,6 +214,24 @@ typedef struct {
 cts_tensor *cts_op_rel_pos(cts_graph *g, int64_t h, int64_t w);
 cts_tensor *cts_op_rel_bias(cts_graph *g, cts_tensor *x, int64_t h, int64_t w);
 
+/* ---- vector quantiser -------------------------------------------------------------------------------------------- */
+
+/* Nearest row of a code book by cosine: x [.., C], embed [1, K, C] (usually a state) -> y [.., C], the rows as they are
+ * stored, and *codes I32 [..], the first of equal ones; a token of zeros, or one with a NaN, takes code 0.
+ * straight_through (training): y = x + (row - x) in that float order, and the gradient to y is the gradient to x.
+ * Without it nothing is passed back. The code book takes no gradient in either form. */
+typedef struct {
+    bool straight_through;
+} cts_vq_attr;
+cts_tensor *cts_op_vq(cts_graph *g, cts_tensor *x, cts_tensor *embed, bool straight_through, cts_tensor **codes);
+/* The code book after a training forward, from the tokens and codes of a cts_op_vq() node: the states embed and
+ * cluster_size [1, K] take the values stated in kernels/ops/vq.c by cts_graph_update_state(). */
+typedef struct {
+    double decay;
+} cts_vq_update_attr;
+void cts_op_vq_update(cts_graph *g, cts_tensor *x, cts_tensor *codes, cts_tensor *embed, cts_tensor *cluster_size,
+                      double decay);
+
 /* ---- losses: outputs a loss [1]; their gradients take dloss [1] as first input ----------------------------------- */
 
 /* Symmetric InfoNCE over the n pairs of a, b [n, d] (unit rows): s_ij = exp(log_scale) * <a_i, b_j>;

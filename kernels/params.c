@@ -150,6 +150,21 @@ int cts_params_alloc(cts_params *p)
     return CTS_OK;
 }
 
+/* Rows of the last axis to length init.a. */
+static void scale_rows(cts_param *e)
+{
+    int64_t n = e->shape[e->ndim - 1];
+
+    for (float *row = e->data; row < e->data + e->count; row += n) {
+        double sq = 0.0;
+
+        for (int64_t i = 0; i < n; i++)
+            sq += (double)row[i] * row[i];
+        for (int64_t i = 0; sq > 0.0 && i < n; i++)
+            row[i] = (float)(row[i] * e->init.a / sqrt(sq));
+    }
+}
+
 static void fill(cts_param *e, uint64_t key)
 {
     cts_rng r = cts_rng_make(key);
@@ -157,7 +172,7 @@ static void fill(cts_param *e, uint64_t key)
     for (int64_t i = 0; i < e->count; i++) {
         double x = e->init.a;
 
-        if (e->init.kind == CTS_INIT_UNIFORM) {
+        if (e->init.kind == CTS_INIT_UNIFORM || e->init.kind == CTS_INIT_UNIT) {
             x *= 2.0 * cts_rng_unit(&r) - 1.0;
         } else if (e->init.kind != CTS_INIT_CONST) {
             double z;
@@ -169,6 +184,8 @@ static void fill(cts_param *e, uint64_t key)
         }
         e->data[i] = (float)x;
     }
+    if (e->init.kind == CTS_INIT_UNIT)
+        scale_rows(e);
 }
 
 int cts_params_init(cts_params *p, uint64_t seed)

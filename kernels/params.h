@@ -19,7 +19,8 @@ typedef enum {
     CTS_INIT_CONST,   /* a */
     CTS_INIT_UNIFORM, /* [-a, a) */
     CTS_INIT_NORMAL,  /* mean 0, standard deviation a */
-    CTS_INIT_TRUNC    /* the same, redrawn beyond two standard deviations */
+    CTS_INIT_TRUNC,   /* the same, redrawn beyond two standard deviations */
+    CTS_INIT_UNIT     /* uniform, then every row (last axis) scaled to length a: a code book */
 } cts_init_kind;
 
 typedef struct {

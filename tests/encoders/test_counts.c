@@ -112,7 +112,8 @@ static void refused(const char *text, int want, const char *word)
 static void test_bad_configs(void **state)
 {
     (void)state;
-    refused(PAIR(NANO_WITH("\"quantize\": true"), TINY_BERT), CTS_E_UNSUPPORTED, "quantize");
+    refused(PAIR(NANO_WITH("\"quantize\": 1"), TINY_BERT), CTS_E_FORMAT, "quantize");
+    refused(PAIR(NANO_WITH("\"codebook_size\": 0"), TINY_BERT), CTS_E_INPUT, "codebook_size");
     refused(PAIR(NANO_WITH("\"reduction\": \"sum\""), TINY_BERT), CTS_E_INPUT, "reduction");
     refused(PAIR(NANO_WITH("\"kernel_sizes\": [13, 11, 9, 8]"), TINY_BERT), CTS_E_INPUT, "kernel_sizes");
     refused(PAIR(NANO_WITH("\"channels\": [32, 32, 64, 128]"), TINY_BERT), CTS_E_FORMAT, "channels");
@@ -124,6 +125,48 @@ static void test_bad_configs(void **state)
             "num_attention_heads");
     refused(PAIR(NANO_WITH(""), "{\"preset\": \"bert-tiny\", \"config\": {\"hidden_act\": \"gelu_new\"}}"),
             CTS_E_UNSUPPORTED, "hidden_act");
+}
+
+static cts_clip *model_of(const char *text)
+{
+    json_error_t error;
+    json_t *j = json_loads(text, 0, &error);
+    cts_clip_config c = {0};
+    cts_clip *m = NULL;
+
+    assert_non_null(j);
+    assert_int_equal(cts_clip_config_parse(&c, j, "config.json"), CTS_OK);
+    assert_int_equal(cts_clip_create_init(&m, &c, 5), CTS_OK);
+    json_decref(j);
+    return m;
+}
+
+/* A code book adds states and no parameter; a new one has rows of unit length. */
+static void test_quantiser_is_state(void **state)
+{
+    cts_clip *plain = model_of(PAIR(NANO_WITH(""), TINY_BERT));
+    cts_clip *with = model_of(PAIR(NANO_WITH("\"quantize\": true, \"codebook_size\": 48"), TINY_BERT));
+    const cts_param *embed, *size, *made;
+
+    (void)state;
+    assert_int_equal(cts_params_count(with->params), cts_params_count(plain->params));
+    assert_int_equal(cts_params_n(with->params), cts_params_n(plain->params) + 3);
+    embed = cts_params_get(with->params, cts_params_find(with->params, "visual_transformer.vq._codebook.embed"));
+    size = cts_params_get(with->params, cts_params_find(with->params, "visual_transformer.vq._codebook.cluster_size"));
+    made = cts_params_get(with->params, cts_params_find(with->params, "visual_transformer.vq._codebook.initted"));
+    assert_true(embed->state && size->state && made->state && !embed->decay);
+    assert_int_equal(embed->count, 48 * 256);
+    assert_int_equal(size->count, 48);
+    assert_true(size->data[47] == 0.0f && made->data[0] == 1.0f);
+    for (int64_t k = 0; k < 48; k++) {
+        double sq = 0.0;
+
+        for (int64_t i = 0; i < 256; i++)
+            sq += (double)embed->data[k * 256 + i] * embed->data[k * 256 + i];
+        assert_true(sq > 1.0 - 1e-6 && sq < 1.0 + 1e-6);
+    }
+    cts_clip_destroy(plain);
+    cts_clip_destroy(with);
 }
 
 /* Published names of a whole pair, aliases left out, decay on tensors of two or more axes only. */
@@ -172,7 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_counts),   cmocka_unit_test(test_bert_counts),
         cmocka_unit_test(test_presets_round_trip), cmocka_unit_test(test_bad_configs),
-        cmocka_unit_test(test_names_and_decay),
+        cmocka_unit_test(test_quantiser_is_state), cmocka_unit_test(test_names_and_decay),
     };
 
     return cmocka_run_group_tests_name("counts", tests, NULL, NULL);

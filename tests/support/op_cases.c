@@ -312,6 +312,18 @@ static void build_attention(cts_case_graph *c, const int64_t *arg)
                                      (int)arg[5], (int)arg[6], (float)arg[7] / 100.0f));
 }
 
+/* arg: five extents, codes, part, straight through, ties (values of -1, 0, 1: rows occur twice, some are zero) */
+static void build_vq(cts_case_graph *c, const int64_t *arg)
+{
+    cts_fill fill = arg[8] ? (cts_fill){CTS_FILL_TIES, 0.0, 1.0} : UNIT;
+    int64_t book[3] = {1, arg[5], arg[4]}, size[2] = {1, arg[5]};
+    cts_tensor *x = in5(c, arg, arg[6], CTS_SYM_BATCH, fill), *embed = cts_case_state(c, 3, book, fill), *codes;
+
+    cts_case_out(c, cts_op_vq(c->g, x, embed, arg[7], &codes));
+    if (arg[7])
+        cts_op_vq_update(c->g, x, codes, embed, cts_case_state(c, 2, size, UNIT), 0.8);
+}
+
 /* arg: samples, sequences a sample, tokens a sequence, heads, width of a head, bias, back, ahead, percent dropped,
  * part (samples) */
 static void build_uniform(cts_case_graph *c, const int64_t *arg)
@@ -525,6 +537,14 @@ const cts_op_case cts_op_cases[] = {
     {"rel_bias/one", build_rel_bias, {1, 1, 1}, D, NEAR},
     {"rel_bias/line", build_rel_bias, {1, 7, 2}, D, NEAR},
     {"rel_bias/wide", build_rel_bias, {9, 8, 5}, D, NEAR},
+
+    {"vq/one", build_vq, {0, 0, 0, 1, 1, 1, 0, 1}, K, NEAR},
+    {"vq/odd", build_vq, {0, 0, 0, 37, 19, 13, 0, 1}, K, NEAR},
+    {"vq/many_codes", build_vq, {0, 0, 0, 131, 9, 1031, 0, 1}, K, NEAR},
+    {"vq/deep", build_vq, {0, 0, 0, 23, 515, 67, 0, 1}, K, NEAR},
+    {"vq/5d_part", build_vq, {4, 3, 2, 5, 16, 21, 3, 1}, K, NEAR},
+    {"vq/ties", build_vq, {0, 0, 0, 97, 2, 29, 0, 1, 1}, K, NEAR},
+    {"vq/lookup_only", build_vq, {0, 2, 3, 7, 12, 40, 0, 0}, F, 0.0},
 
     {"infonce/exact", build_infonce, {6, 16, 0, 0, 100}, D, NEAR},
     {"infonce/published", build_infonce, {6, 16, 0, 1, 100}, D, NEAR},
