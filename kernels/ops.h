@@ -132,9 +132,6 @@ cts_tensor *cts_op_channel_scale(cts_graph *g, cts_tensor *x, cts_tensor *gamma)
 /* y[r, c] = x[r, c] * gelu(x[r, n + c]), x [.., 2n] -> [.., n]: the value half first, gelu by erf on the gate half
  * (Shazeer 2020, "GLU Variants Improve Transformer"). geglu_grad: (dy, x) -> dx */
 cts_tensor *cts_op_geglu(cts_graph *g, cts_tensor *x);
-/* x [.., 2n] -> its first n channels *a and its last *b, copies. join_halves: (da, db) -> dx; a missing one counts as
- * 0. */
-void cts_op_halves(cts_graph *g, cts_tensor *x, cts_tensor **a, cts_tensor **b);
 /* Inverted dropout: element i survives with probability 1 - p and is divided by it. Decision i is a pure function of
  * (run seed, step, stream, i):
  * key = cts_rng_split(cts_rng_split(seed, step), stream); survives when cts_rng_unit_at(key, i) >= p. p = 0 returns x.

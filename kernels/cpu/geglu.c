@@ -1,6 +1,4 @@
-/* Gated GELU and the split of channels into halves, split by rows. SPDX-License-Identifier: MIT */
-#include <string.h>
-
+/* Gated GELU, split by rows. SPDX-License-Identifier: MIT */
 #include "kernels/cpu/cpu_kernels.h"
 
 typedef struct {
@@ -8,11 +6,11 @@ typedef struct {
     const cts_call *c;
     int64_t rows, n; /* of the narrow side */
     void (*part)(const cts_cpu *cpu, const cts_call *c, int64_t n, int64_t lo, int64_t hi);
-} half_job;
+} glu_job;
 
-static int half_task(void *ctx, int ith, int nth)
+static int glu_task(void *ctx, int ith, int nth)
 {
-    const half_job *j = ctx;
+    const glu_job *j = ctx;
     int64_t lo, hi;
 
     cts_split(j->rows, 4, ith, nth, &lo, &hi);
@@ -20,12 +18,12 @@ static int half_task(void *ctx, int ith, int nth)
     return CTS_OK;
 }
 
-static int run_halves(const cts_cpu *cpu, const cts_call *c, const cts_view *wide,
-                      void (*part)(const cts_cpu *, const cts_call *, int64_t, int64_t, int64_t))
+static int run_glu(const cts_cpu *cpu, const cts_call *c, const cts_view *wide,
+                   void (*part)(const cts_cpu *, const cts_call *, int64_t, int64_t, int64_t))
 {
-    half_job j = {cpu, c, cts_view_rows(wide), cts_view_channels(wide) / 2, part};
+    glu_job j = {cpu, c, cts_view_rows(wide), cts_view_channels(wide) / 2, part};
 
-    return cts_cpu_for(c, cts_view_count(wide), half_task, &j);
+    return cts_cpu_for(c, cts_view_count(wide), glu_task, &j);
 }
 
 static void geglu_part(const cts_cpu *cpu, const cts_call *c, int64_t n, int64_t lo, int64_t hi)
@@ -39,7 +37,7 @@ static void geglu_part(const cts_cpu *cpu, const cts_call *c, int64_t n, int64_t
 
 int cts_cpu_geglu(const cts_cpu *cpu, const cts_call *c)
 {
-    return run_halves(cpu, c, &c->in[0], geglu_part);
+    return run_glu(cpu, c, &c->in[0], geglu_part);
 }
 
 static void geglu_grad_part(const cts_cpu *cpu, const cts_call *c, int64_t n, int64_t lo, int64_t hi)
@@ -53,35 +51,5 @@ static void geglu_grad_part(const cts_cpu *cpu, const cts_call *c, int64_t n, in
 
 int cts_cpu_geglu_grad(const cts_cpu *cpu, const cts_call *c)
 {
-    return run_halves(cpu, c, &c->in[1], geglu_grad_part);
-}
-
-static void halves_part(const cts_cpu *cpu, const cts_call *c, int64_t n, int64_t lo, int64_t hi)
-{
-    const float *x = c->in[0].data;
-
-    for (int h = 0; h < 2; h++)
-        cpu->isa->copy_rows(cts_cpu_f32(&c->out[h]) + lo * n, n, x + 2 * lo * n + h * n, 2 * n, hi - lo, n);
-}
-
-int cts_cpu_halves(const cts_cpu *cpu, const cts_call *c)
-{
-    return run_halves(cpu, c, &c->in[0], halves_part);
-}
-
-static void join_part(const cts_cpu *cpu, const cts_call *c, int64_t n, int64_t lo, int64_t hi)
-{
-    float *y = c->out[0].data;
-
-    for (int h = 0; h < 2; h++) {
-        if (c->in[h].data)
-            cpu->isa->copy_rows(y + 2 * lo * n + h * n, 2 * n, cts_cpu_f32(&c->in[h]) + lo * n, n, hi - lo, n);
-        for (int64_t r = lo; !c->in[h].data && r < hi; r++)
-            memset(y + (2 * r + h) * n, 0, (size_t)n * sizeof *y);
-    }
-}
-
-int cts_cpu_join_halves(const cts_cpu *cpu, const cts_call *c)
-{
-    return run_halves(cpu, c, &c->out[0], join_part);
+    return run_glu(cpu, c, &c->in[1], geglu_grad_part);
 }

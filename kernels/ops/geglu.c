@@ -1,25 +1,17 @@
-/* Gated GELU and the split of channels into halves. SPDX-License-Identifier: MIT */
+/* Gated GELU. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "kernels/ops/ops_internal.h"
-
-/* Shape of x with half its channels. */
-static void half_shape(const char *op, int64_t shape[CTS_MAX_DIMS], const cts_tensor *x)
-{
-    need_f32(op, x);
-    CTS_ASSERT(x->ndim > 0 && cts_tensor_channels(x) % 2 == 0, "%s: %s has %lld channels, want an even number", op,
-               x->name, (long long)cts_tensor_channels(x));
-    memcpy(shape, x->shape, CTS_MAX_DIMS * sizeof(*shape));
-    shape[x->ndim - 1] /= 2;
-}
-
-/* ---- geglu ---- */
 
 cts_tensor *cts_op_geglu(cts_graph *g, cts_tensor *x)
 {
     int64_t shape[CTS_MAX_DIMS] = {0};
 
-    half_shape("geglu", shape, x);
+    need_f32("geglu", x);
+    CTS_ASSERT(x->ndim > 0 && cts_tensor_channels(x) % 2 == 0, "geglu: %s has %lld channels, want an even number",
+               x->name, (long long)cts_tensor_channels(x));
+    memcpy(shape, x->shape, sizeof(shape));
+    shape[x->ndim - 1] /= 2;
     return cts_node_out(g, cts_graph_node(g, CTS_OP_GEGLU, 1, &x, NULL, 0), "geglu", CTS_F32, x->ndim, shape, x->sym);
 }
 
@@ -62,53 +54,3 @@ static void geglu_grad(cts_graph *g, const cts_node *n, cts_tensor *const *dout,
 
 const struct cts_op_def cts_opdef_geglu = {"geglu", geglu_ref, geglu_grad, NULL, -1};
 const struct cts_op_def cts_opdef_geglu_grad = {"geglu_grad", geglu_grad_ref, NULL, NULL, -1};
-
-/* ---- halves ---- */
-
-void cts_op_halves(cts_graph *g, cts_tensor *x, cts_tensor **a, cts_tensor **b)
-{
-    int64_t shape[CTS_MAX_DIMS] = {0};
-    cts_node *n;
-
-    half_shape("halves", shape, x);
-    n = cts_graph_node(g, CTS_OP_HALVES, 1, &x, NULL, 0);
-    *a = cts_node_out(g, n, "halves.first", CTS_F32, x->ndim, shape, x->sym);
-    *b = cts_node_out(g, n, "halves.second", CTS_F32, x->ndim, shape, x->sym);
-}
-
-/* Channels [first, first + n) of the wide view, and the narrow one: copied either way. */
-static int halves_ref(const cts_call *c)
-{
-    const cts_view *x = &c->in[0];
-    int64_t rows = cts_view_rows(x), n = cts_view_channels(x) / 2;
-
-    for (int h = 0; h < 2; h++)
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t k = 0; k < n; k++)
-                row_at(&c->out[h], r)[k * chan_stride(&c->out[h])] = row_at(x, r)[(h * n + k) * chan_stride(x)];
-    return CTS_OK;
-}
-
-static int join_halves_ref(const cts_call *c)
-{
-    const cts_view *y = &c->out[0];
-    int64_t rows = cts_view_rows(y), n = cts_view_channels(y) / 2;
-
-    for (int h = 0; h < 2; h++)
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t k = 0; k < n; k++)
-                row_at(y, r)[(h * n + k) * chan_stride(y)] =
-                    c->in[h].data ? row_at(&c->in[h], r)[k * chan_stride(&c->in[h])] : 0.0f;
-    return CTS_OK;
-}
-
-static void halves_grad(cts_graph *g, const cts_node *n, cts_tensor *const *dout, const bool *need, cts_tensor **din)
-{
-    cts_tensor *in[2] = {dout[0], dout[1]};
-
-    if (need[0] && (dout[0] || dout[1]))
-        din[0] = cts_node_out_like(g, cts_graph_node(g, CTS_OP_JOIN_HALVES, 2, in, NULL, 0), "halves.dx", n->in[0]);
-}
-
-const struct cts_op_def cts_opdef_halves = {"halves", halves_ref, halves_grad, NULL, -1};
-const struct cts_op_def cts_opdef_join_halves = {"join_halves", join_halves_ref, NULL, NULL, -1};

@@ -178,17 +178,6 @@ static void build_geglu(cts_case_graph *c, const int64_t *arg)
         c, cts_op_geglu(c->g, in5(c, arg, arg[5], CTS_SYM_BATCH, cts_uniform(0.0, arg[6] ? (double)arg[6] : 2.0))));
 }
 
-/* arg: five extents, part, which halves are outputs (3 = both) */
-static void build_halves(cts_case_graph *c, const int64_t *arg)
-{
-    cts_tensor *half[2];
-
-    cts_op_halves(c->g, in5(c, arg, arg[5], CTS_SYM_BATCH, UNIT), &half[0], &half[1]);
-    for (int h = 0; h < 2; h++)
-        if (arg[6] >> h & 1)
-            cts_case_out(c, half[h]);
-}
-
 /* arg: h, w, heads */
 static void build_rel_bias(cts_case_graph *c, const int64_t *arg)
 {
@@ -471,9 +460,6 @@ const cts_op_case cts_op_cases[] = {
     {"geglu/one", build_geglu, {0, 0, 0, 1, 2, 0}, D, NEAR},
     {"geglu/wide_part", build_geglu, {5, 2, 3, 4, 170, 3}, D, NEAR},
     {"geglu/far", build_geglu, {0, 0, 0, 7, 66, 0, 9}, D, NEAR},
-    {"halves/both", build_halves, {0, 2, 3, 5, 14, 0, 3}, D, 0.0},
-    {"halves/first", build_halves, {0, 0, 0, 7, 34, 0, 1}, D, 0.0},
-    {"halves/second_part", build_halves, {5, 3, 4, 2, 66, 3, 2}, D, 0.0},
     {"act/tanh_far", build_act, {0, 0, 0, 3, 35, 0, CTS_ACT_TANH, 90}, D, NEAR},
     {"act/gelu_part", build_act, {0, 0, 0, 9, 5, 4, CTS_ACT_GELU}, D, NEAR},
     {"act/one", build_act, {0, 0, 0, 1, 1, 0, CTS_ACT_GELU}, D, NEAR},
