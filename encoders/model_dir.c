@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "encoders/model_digest.h"
 #include "encoders/model_swap.h"
 #include "kernels/base/file.h"
 #include "kernels/base/json.h"
@@ -172,19 +173,16 @@ out:
 static int load_weights(cts_model *m, const char *config_digest)
 {
     char *path = cts_path_join(m->dir, "model.safetensors");
-    cts_safetensors *s = NULL;
     char both[2 * CTS_DIGEST_HEX], weights[CTS_DIGEST_HEX];
     int rc;
 
     if (!path)
         return cts_fail(CTS_E_NOMEM, "%s: out of memory", m->dir);
-    if ((rc = cts_safetensors_open(&s, path)) != CTS_OK || (rc = cts_params_load(m->clip->params, s, "")) != CTS_OK ||
-        (rc = cts_digest_file(weights, path)) != CTS_OK)
-        goto out;
-    snprintf(both, sizeof both, "%s %s", config_digest, weights);
-    rc = cts_digest_bytes(m->digest.model, both, strlen(both));
-out:
-    cts_safetensors_close(s);
+    if ((rc = cts_params_map(m->clip->params, path)) == CTS_OK &&
+        (rc = cts_model_weights_digest(weights, m->dir)) == CTS_OK) {
+        snprintf(both, sizeof both, "%s %s", config_digest, weights);
+        rc = cts_digest_bytes(m->digest.model, both, strlen(both));
+    }
     free(path);
     return rc;
 }

@@ -3,6 +3,7 @@
  *   model.safetensors   every parameter and state, F32, under its published name
  *   vocab.txt | tokenizer.model   the tokenizer, copied byte for byte
  *   preprocess.json     the recipe of the volumes; an opaque object here, data/ reads it
+ *   digest.json         digest of model.safetensors with the size and time of the file it was taken from
  * Saving builds a new folder beside the target and swaps the two in one step, so that a reader or a crash sees the old
  * or the new one.
  * SPDX-License-Identifier: MIT */
@@ -35,7 +36,9 @@ int cts_model_dir_save(const char *dir, const cts_clip *m, const char *tokenizer
 /* All files of a model directory but model.safetensors, written into the folder dir as above. */
 int cts_model_dir_write_rest(const char *dir, const cts_clip_config *c, const char *tokenizer_path,
                              const json_t *preprocess);
-/* Strict: a missing, extra or wrongly shaped tensor is CTS_E_MISMATCH and names it, got and wanted. */
+/* Strict: a missing, extra or wrongly shaped tensor is CTS_E_MISMATCH and names it, got and wanted. The weights are
+ * mapped: pages are read when they are used, so that a query pays for the side it asks. Nobody may change the file in
+ * place meanwhile; saving a model into the same directory does not. */
 int cts_model_dir_load(cts_model **out, const char *dir);
 void cts_model_destroy(cts_model *m); /* NULL allowed */
 /* Canonical digest of a recipe, as in cts_model_digests. */
@@ -44,6 +47,10 @@ int cts_json_digest(char out[CTS_DIGEST_HEX], const json_t *j);
 /* All entries of p from the tensors whose name is prefix + entry name ("" = none); tensors without the prefix are left
  * alone. Strict as above: nothing is changed unless all fits. A scalar tensor fits shape [1]. Allocates the data. */
 int cts_params_load(cts_params *p, const cts_safetensors *s, const char *prefix);
+/* The same from the file at `path`, which stays mapped as long as p lives: F32 tensors at a multiple of 4 bytes are used
+ * where they lie, others are copied. What is written to p is this process's own, the file never changes. For a p whose
+ * entries have no data yet. */
+int cts_params_map(cts_params *p, const char *path);
 /* p's entries as tensors to write, in *t (free()) with room for `extra` more, and their names prefix + entry name in
  * *names, which has room for the same and ends with cts_st_names_free(). */
 int cts_params_tensors(cts_st_tensor **t, char ***names, const cts_params *p, const char *prefix, int extra);

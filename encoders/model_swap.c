@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "encoders/model_digest.h"
 #include "kernels/base/file.h"
 #include "kernels/base/status.h"
 #include "kernels/base/str.h"
@@ -104,9 +105,9 @@ const char *cts_model_swap_dir(const cts_model_swap *s)
 
 int cts_model_swap_commit(cts_model_swap *s)
 {
-    int rc = swap_in(s->building, s->target);
+    int rc;
 
-    if (rc == CTS_OK) {
+    if ((rc = cts_model_digest_write(s->building)) == CTS_OK && (rc = swap_in(s->building, s->target)) == CTS_OK) {
         free(s->building);
         s->building = NULL;
     }

@@ -43,31 +43,77 @@ static int check_extra(const cts_params *p, const cts_safetensors *s, const char
     return CTS_OK;
 }
 
-int cts_params_load(cts_params *p, const cts_safetensors *s, const char *prefix)
+/* tensor [n] = where the data of each entry is; nothing of p is touched. */
+static int find_all(const cts_st_tensor **tensor, const cts_params *p, const cts_safetensors *s, const char *prefix)
+{
+    for (int i = 0; i < cts_params_n(p); i++) {
+        const cts_param *e = cts_params_get(p, i);
+        char *name = cts_asprintf("%s%s", prefix, e->name);
+        int rc;
+
+        if (!name)
+            return cts_fail(CTS_E_NOMEM, "out of memory while loading %s", e->name);
+        tensor[i] = cts_safetensors_find(s, name);
+        rc = check_entry(e, tensor[i], name, s);
+        free(name);
+        if (rc != CTS_OK)
+            return rc;
+    }
+    return check_extra(p, s, prefix);
+}
+
+/* Whether an entry can lie where its tensor lies: the kernels take floats at any multiple of 4. */
+static bool in_place(const cts_st_tensor *t)
+{
+    return t->dtype == CTS_ST_F32 && (uintptr_t)t->data % sizeof(float) == 0;
+}
+
+static void close_map(void *s)
+{
+    cts_safetensors_close(s);
+}
+
+/* With `map`, which is p's from then on, entries lie in it where they can. */
+static int load(cts_params *p, const cts_safetensors *s, const char *prefix, cts_safetensors **map)
 {
     int n = cts_params_n(p), rc;
+    const cts_st_tensor **t = calloc((size_t)n + 1, sizeof *t);
 
-    /* first everything is looked at, then everything is copied */
-    for (int pass = 0; pass < 2; pass++) {
-        if (pass == 1 && ((rc = check_extra(p, s, prefix)) != CTS_OK || (rc = cts_params_alloc(p)) != CTS_OK))
-            return rc;
-        for (int i = 0; i < n; i++) {
-            cts_param *e = cts_params_at(p, i);
-            char *name = cts_asprintf("%s%s", prefix, e->name);
-            const cts_st_tensor *t;
-
-            if (!name)
-                return cts_fail(CTS_E_NOMEM, "out of memory while loading %s", e->name);
-            t = cts_safetensors_find(s, name);
-            rc = pass == 0 ? check_entry(e, t, name, s) : CTS_OK;
-            free(name);
-            if (rc != CTS_OK)
-                return rc;
-            if (pass == 1)
-                cts_st_to_f32(e->data, t);
-        }
+    if (!t)
+        return cts_fail(CTS_E_NOMEM, "out of memory for a list of %d tensors", n);
+    if ((rc = find_all(t, p, s, prefix)) != CTS_OK)
+        goto out;
+    if (map) {
+        for (int i = 0; i < n; i++)
+            if (in_place(t[i]))
+                cts_params_bind(p, i, (float *)(uintptr_t)t[i]->data);
+        cts_params_keep(p, *map, close_map);
+        *map = NULL;
     }
-    return CTS_OK;
+    if ((rc = cts_params_alloc(p)) != CTS_OK)
+        goto out;
+    for (int i = 0; i < n; i++)
+        if ((const uint8_t *)cts_params_get(p, i)->data != t[i]->data)
+            cts_st_to_f32(cts_params_at(p, i)->data, t[i]);
+out:
+    free(t);
+    return rc;
+}
+
+int cts_params_load(cts_params *p, const cts_safetensors *s, const char *prefix)
+{
+    return load(p, s, prefix, NULL);
+}
+
+int cts_params_map(cts_params *p, const char *path)
+{
+    cts_safetensors *s = NULL;
+    int rc;
+
+    if ((rc = cts_safetensors_open_private(&s, path)) == CTS_OK)
+        rc = load(p, s, "", &s);
+    cts_safetensors_close(s);
+    return rc;
 }
 
 void cts_st_names_free(char **names, int n)

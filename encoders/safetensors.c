@@ -199,7 +199,7 @@ static int parse_header(cts_safetensors *s)
     return CTS_OK;
 }
 
-int cts_safetensors_open(cts_safetensors **out, const char *path)
+static int open_map(cts_safetensors **out, const char *path, bool private)
 {
     cts_safetensors *s = calloc(1, sizeof *s);
     int rc;
@@ -208,13 +208,25 @@ int cts_safetensors_open(cts_safetensors **out, const char *path)
         rc = cts_fail(CTS_E_NOMEM, "%s: out of memory", path);
         goto out;
     }
-    if ((rc = cts_map_open(&s->map, path, CTS_SAFETENSORS_MAX_BYTES)) != CTS_OK || (rc = parse_header(s)) != CTS_OK)
+    rc = private ? cts_map_open_private(&s->map, path, CTS_SAFETENSORS_MAX_BYTES)
+                 : cts_map_open(&s->map, path, CTS_SAFETENSORS_MAX_BYTES);
+    if (rc != CTS_OK || (rc = parse_header(s)) != CTS_OK)
         goto out;
     *out = s;
     s = NULL;
 out:
     cts_safetensors_close(s);
     return rc;
+}
+
+int cts_safetensors_open(cts_safetensors **out, const char *path)
+{
+    return open_map(out, path, false);
+}
+
+int cts_safetensors_open_private(cts_safetensors **out, const char *path)
+{
+    return open_map(out, path, true);
 }
 
 void cts_safetensors_close(cts_safetensors *s)

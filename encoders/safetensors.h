@@ -49,6 +49,8 @@ typedef struct cts_safetensors cts_safetensors;
 /* CTS_E_FORMAT, CTS_E_LIMIT, CTS_E_IO, CTS_E_UNSUPPORTED (dtype of another width), the sentence names file, tensor, got
  * and allowed. */
 int cts_safetensors_open(cts_safetensors **out, const char *path);
+/* The same, but the tensors' bytes may be written to: such pages become this process's own, the file never changes. */
+int cts_safetensors_open_private(cts_safetensors **out, const char *path);
 void cts_safetensors_close(cts_safetensors *s); /* NULL allowed; tensors end with it */
 const char *cts_safetensors_path(const cts_safetensors *s);
 int cts_safetensors_n(const cts_safetensors *s);
@@ -60,7 +62,7 @@ const char *cts_safetensors_meta(const cts_safetensors *s, const char *key);
 /* Convert all t->count values; any dtype. Values of 64-bit integers are rounded to the nearest float. */
 void cts_st_to_f32(float *dst, const cts_st_tensor *t);
 
-/* Write atomically; data in the order given, aligned to 8 bytes at the start. metadata: an object of strings or
+/* Write atomically; data in the order given, aligned to 64 bytes at the start. metadata: an object of strings or
  * NULL. */
 int cts_safetensors_write(const char *path, int n, const cts_st_tensor *t, const json_t *metadata);
 

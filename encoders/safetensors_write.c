@@ -8,6 +8,8 @@
 #include "kernels/base/file.h"
 #include "kernels/base/status.h"
 
+#define DATA_ALIGN 64
+
 struct cts_st_writer {
     cts_writer *file;
     size_t left; /* bytes of data still to come */
@@ -31,7 +33,8 @@ static json_t *describe(const cts_st_tensor *t, size_t begin)
                      (json_int_t)begin, (json_int_t)(begin + bytes_of(t)));
 }
 
-/* The header's text, padded with spaces so that the data starts at a multiple of 8; NULL when out of memory. */
+/* The header's text, padded with spaces so that the data, which follows it and its 8 bytes of length, starts at a cache
+ * line: a mapped file is used where it lies. NULL when out of memory. */
 static char *header_text(size_t *n, int n_tensors, const cts_st_tensor *t, const json_t *metadata)
 {
     json_t *h = json_object();
@@ -49,7 +52,7 @@ static char *header_text(size_t *n, int n_tensors, const cts_st_tensor *t, const
     if (!(text = json_dumps(h, JSON_COMPACT)))
         goto out;
     len = strlen(text);
-    *n = (len + 7) / 8 * 8;
+    *n = (8 + len + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN - 8;
     if (!(padded = realloc(text, *n + 1))) {
         free(text);
         text = NULL;

@@ -16,6 +16,8 @@ struct cts_params {
     int n, cap;
     int *slot; /* n_slot, -1 = empty */
     int n_slot;
+    void *owner; /* of the memory of borrowed entries */
+    void (*end)(void *owner);
 };
 
 int cts_params_create(cts_params **out)
@@ -34,8 +36,11 @@ void cts_params_destroy(cts_params *p)
         return;
     for (int i = 0; i < p->n; i++) {
         free(p->item[i].name);
-        cts_aligned_free(p->item[i].data);
+        if (!p->item[i].borrowed)
+            cts_aligned_free(p->item[i].data);
     }
+    if (p->end)
+        p->end(p->owner);
     free(p->item);
     free(p->slot);
     free(p);
@@ -148,6 +153,24 @@ int cts_params_alloc(cts_params *p)
             return cts_fail(CTS_E_NOMEM, "out of memory for parameter %s (%lld values)", e->name, (long long)e->count);
     }
     return CTS_OK;
+}
+
+void cts_params_bind(cts_params *p, int i, float *data)
+{
+    cts_param *e = cts_params_at(p, i);
+
+    CTS_ASSERT((uintptr_t)data % _Alignof(float) == 0, "%s bound to memory that is not aligned", e->name);
+    if (!e->borrowed)
+        cts_aligned_free(e->data);
+    e->data = data;
+    e->borrowed = true;
+}
+
+void cts_params_keep(cts_params *p, void *owner, void (*end)(void *owner))
+{
+    CTS_ASSERT(!p->end, "a second owner of the memory of parameters");
+    p->owner = owner;
+    p->end = end;
 }
 
 /* Rows of the last axis to length init.a. */

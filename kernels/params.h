@@ -42,7 +42,8 @@ typedef struct {
     int ndim;
     int64_t shape[CTS_MAX_DIMS];
     int64_t count;
-    float *data; /* [count], NULL until cts_params_alloc() */
+    float *data;   /* [count], NULL until cts_params_alloc(); 4-byte aligned at least */
+    bool borrowed; /* data is somebody else's memory: cts_params_bind() */
 } cts_param;
 
 typedef struct cts_params cts_params;
@@ -61,6 +62,11 @@ const cts_param *cts_params_get(const cts_params *p, int i);
 int64_t cts_params_count(const cts_params *p);
 /* Memory for every entry that has none, zeroed. */
 int cts_params_alloc(cts_params *p);
+/* Let entry i lie at data [count], in place of memory of its own: a private map of a weight file. It may be written to
+ * like any other. The memory must live as long as p: see cts_params_keep(). */
+void cts_params_bind(cts_params *p, int i, float *data);
+/* End `owner` by end(owner) when p is destroyed. One owner. */
+void cts_params_keep(cts_params *p, void *owner, void (*end)(void *owner));
 /* Allocate and fill every entry from its init; each entry's stream is split from seed by its name, so order does not
  * matter. */
 int cts_params_init(cts_params *p, uint64_t seed);

@@ -97,7 +97,7 @@ out:
     return rc;
 }
 
-int cts_map_open(cts_map *m, const char *path, size_t max_bytes)
+static int map(cts_map *m, const char *path, size_t max_bytes, int protection, int flags)
 {
     struct stat st;
     void *p = NULL;
@@ -114,7 +114,7 @@ int cts_map_open(cts_map *m, const char *path, size_t max_bytes)
         goto out;
     }
     if (st.st_size > 0) {
-        p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        p = mmap(NULL, (size_t)st.st_size, protection, flags, fd, 0);
         if (p == MAP_FAILED) {
             rc = fail_errno(path, "map");
             goto out;
@@ -125,6 +125,16 @@ int cts_map_open(cts_map *m, const char *path, size_t max_bytes)
 out:
     close(fd);
     return rc;
+}
+
+int cts_map_open(cts_map *m, const char *path, size_t max_bytes)
+{
+    return map(m, path, max_bytes, PROT_READ, MAP_PRIVATE);
+}
+
+int cts_map_open_private(cts_map *m, const char *path, size_t max_bytes)
+{
+    return map(m, path, max_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE);
 }
 
 void cts_map_close(cts_map *m)

@@ -197,6 +197,7 @@ static void test_text_only(void **state)
     cts_clip_loss *loss = NULL;
     cts_assert_refused(cts_clip_loss_create(&loss, m, CTS_LOSS_INFONCE, 2, backend, NULL), CTS_E_MISMATCH, "volumes");
     assert_null(t);
+    cts_backend_destroy(backend);
     cts_clip_destroy(m);
     cts_clip_destroy(r);
 }
