@@ -339,6 +339,32 @@ int cts_recipe_save(const cts_recipe *r, const char *path)
     return rc;
 }
 
+int cts_recipe_parse(cts_recipe *out, const char *text, const char *what)
+{
+    cts_recipe r = {0};
+    json_error_t e;
+    json_t *j = json_loads(text, JSON_REJECT_DUPLICATES, &e);
+    int rc = j ? from_json(&r, j, what)
+               : cts_fail(CTS_E_FORMAT, "%s: no JSON: %s in line %d, allowed a recipe", what, e.text, e.line);
+
+    if (!rc)
+        *out = r;
+    json_decref(j);
+    return rc;
+}
+
+int cts_recipe_text(const cts_recipe *r, char **text)
+{
+    json_t *j = to_json(r, true);
+    char *t = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+
+    json_decref(j);
+    if (!t)
+        return cts_fail(CTS_E_NOMEM, "recipe %s: out of memory", r->name);
+    *text = t;
+    return CTS_OK;
+}
+
 int cts_recipe_digest(const cts_recipe *r, char digest[CTS_DIGEST_HEX])
 {
     json_t *j = to_json(r, false);

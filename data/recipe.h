@@ -59,6 +59,9 @@ int cts_recipe_check(const cts_recipe *r, const char *what);
 /* preprocess.json. Unknown keys are CTS_E_FORMAT: a newer recipe must not be half understood. */
 int cts_recipe_load(cts_recipe *out, const char *path);
 int cts_recipe_save(const cts_recipe *r, const char *path);
+/* The same as a text: *text is malloc'd. what is for messages. */
+int cts_recipe_parse(cts_recipe *out, const char *text, const char *what);
+int cts_recipe_text(const cts_recipe *r, char **text);
 /* SHA-256 of the canonical JSON (sorted keys, no spaces) of what is done to voxels: without name and override_of, and
  * without a grid of CTS_GRID_EXTENT, which files from before there was a choice do not have. Equal digests, equal
  * tensors. */

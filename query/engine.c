@@ -2,6 +2,8 @@
 #include "query/engine.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/signal.h"
 #include "kernels/base/status.h"
+#include "query/orientation.h"
 
 /* Volumes run together up to this many voxels: enough rows for small ones, one at a time for full-size scans. */
 #define BATCH_VOXELS ((int64_t)8 << 20)
@@ -26,8 +29,12 @@ struct cts_engine {
     cts_clip *clip;
     const cts_tokenizer *tokenizer;
     cts_recipe recipe;
+    cts_text_mode text;
     cts_backend *backend;
     cts_model_digests digest;
+    char warning[192];
+    cts_orientation_tally axes;
+    pthread_mutex_t axes_lock;        /* loader threads count */
     cts_tower *tower[CTS_SIDE_COUNT]; /* made on first use */
     float *volumes;                   /* [batch][elements] */
 };
@@ -51,6 +58,15 @@ static int resolve(char **out, const char *dir)
     return rc;
 }
 
+static void warn_of_override(cts_engine *e)
+{
+    if (*e->recipe.override_of)
+        snprintf(e->warning, sizeof e->warning,
+                 "the model was made for %s, volumes are prepared with %s: embeddings are not those of the published "
+                 "model",
+                 e->recipe.override_of, e->recipe.name);
+}
+
 /* A model of texts alone needs no recipe. */
 static int load_recipe(cts_engine *e)
 {
@@ -69,7 +85,16 @@ static int load_recipe(cts_engine *e)
     if (!(rc = cts_recipe_load(&e->recipe, path)))
         rc = cts_recipe_digest(&e->recipe, e->digest.recipe);
     free(path);
+    warn_of_override(e);
     return rc;
+}
+
+static int load_text_mode(cts_engine *e)
+{
+    const char *name = e->clip->config.report_text;
+    int rc = *name ? cts_text_mode_find(&e->text, name) : CTS_OK;
+
+    return rc ? cts_fail_in(CTS_E_FORMAT, "%s/config.json: \"report_text\"", cts_engine_path(e)) : CTS_OK;
 }
 
 /* A model of images alone needs no tokenizer. */
@@ -90,12 +115,13 @@ int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backen
 
     if (!e)
         return cts_fail(CTS_E_NOMEM, "out of memory for a model");
+    pthread_mutex_init(&e->axes_lock, NULL);
     e->backend = backend;
     if ((rc = resolve(&e->path, model_dir)) || (rc = cts_model_dir_load(&e->model, e->path)))
         goto out;
     e->clip = e->model->clip;
     e->digest = e->model->digest;
-    if ((rc = load_recipe(e)) || (rc = load_tokenizer(e)))
+    if ((rc = load_text_mode(e)) || (rc = load_recipe(e)) || (rc = load_tokenizer(e)))
         goto out;
     e->tokenizer = e->own_tokenizer;
     *out = e;
@@ -109,13 +135,19 @@ int cts_engine_wrap(cts_engine **out, cts_clip *clip, const cts_recipe *recipe, 
                     cts_backend *backend)
 {
     cts_engine *e = calloc(1, sizeof *e);
+    int rc;
 
     if (!e)
         return cts_fail(CTS_E_NOMEM, "out of memory for a model");
+    pthread_mutex_init(&e->axes_lock, NULL);
     e->clip = clip;
     e->recipe = *recipe;
     e->tokenizer = tokenizer;
     e->backend = backend;
+    if ((rc = load_text_mode(e))) {
+        cts_engine_close(e);
+        return rc;
+    }
     *out = e;
     return CTS_OK;
 }
@@ -129,6 +161,7 @@ void cts_engine_close(cts_engine *e)
     cts_aligned_free(e->volumes);
     cts_tokenizer_close(e->own_tokenizer);
     cts_model_destroy(e->model);
+    pthread_mutex_destroy(&e->axes_lock);
     free(e->path);
     free(e);
 }
@@ -161,6 +194,43 @@ const char *cts_engine_path(const cts_engine *e)
 const cts_model_digests *cts_engine_digests(const cts_engine *e)
 {
     return &e->digest;
+}
+
+int cts_engine_set_recipe(cts_engine *e, const cts_recipe *r)
+{
+    char digest[CTS_DIGEST_HEX], now[CTS_DIGEST_HEX], made_for[sizeof r->override_of];
+    int rc;
+
+    CTS_ASSERT(!e->tower[CTS_SIDE_IMAGE], "recipe %s comes before the first volume", r->name);
+    if ((rc = cts_engine_need(e, CTS_SIDE_IMAGE)) || (rc = cts_recipe_check(r, r->name)) ||
+        (rc = cts_recipe_digest(r, digest)) || (rc = cts_recipe_digest(&e->recipe, now)) || !strcmp(digest, now))
+        return rc;
+    snprintf(made_for, sizeof made_for, "%s", *e->recipe.override_of ? e->recipe.override_of : e->recipe.name);
+    e->recipe = *r;
+    snprintf(e->recipe.override_of, sizeof e->recipe.override_of, "%s", made_for);
+    memcpy(e->digest.recipe, digest, sizeof digest);
+    warn_of_override(e);
+    return CTS_OK;
+}
+
+const char *cts_engine_warning(const cts_engine *e)
+{
+    return e->warning;
+}
+
+cts_text_mode cts_engine_text_mode(const cts_engine *e)
+{
+    return e->text;
+}
+
+void cts_engine_set_text_mode(cts_engine *e, cts_text_mode mode)
+{
+    e->text = mode;
+}
+
+const cts_orientation_tally *cts_engine_orientations(const cts_engine *e)
+{
+    return &e->axes;
 }
 
 int cts_engine_need(const cts_engine *e, cts_side side)
@@ -298,7 +368,7 @@ int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts
 }
 
 typedef struct {
-    const cts_recipe *recipe;
+    cts_engine *e;
     const cts_record *const *records;
     size_t n;
 } job;
@@ -315,10 +385,17 @@ static int load_record(void *ctx, int64_t record, float *out)
     const job *j = ctx;
     const cts_record *r = j->records[record];
     cts_volume_source s = cts_record_source(r);
+    cts_preprocess_info info;
+    int rc;
 
     if (!r->path)
         return cts_fail(CTS_E_NOTFOUND, "%s: no file of this name in the volume folder", r->name);
-    return cts_load_volume(&s, j->recipe, NULL, out, NULL);
+    if ((rc = cts_load_volume(&s, &j->e->recipe, NULL, out, &info)))
+        return rc;
+    pthread_mutex_lock(&j->e->axes_lock);
+    cts_orientation_tally_add(&j->e->axes, &info);
+    pthread_mutex_unlock(&j->e->axes_lock);
+    return CTS_OK;
 }
 
 typedef struct {
@@ -380,7 +457,7 @@ static int consume(batch *b, cts_loader *l, size_t n, const char *label, size_t 
 int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label,
                        cts_engine_each each, void *ctx, size_t *skipped)
 {
-    job j = {&e->recipe, records, n};
+    job j = {e, records, n};
     batch b = {.e = e, .records = records, .each = each, .ctx = ctx};
     cts_loader_options o = {.n_items = (int64_t)n,
                             .item_floats = cts_recipe_elements(&e->recipe),
@@ -389,6 +466,7 @@ int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n
                             .load = load_record,
                             .ctx = &j};
     cts_loader *l = NULL;
+    bool said = e->axes.n > 0; /* once for what may be run again and again, such as a validation set */
     int rc;
 
     if ((rc = tower(e, CTS_SIDE_IMAGE, &b.t)))
@@ -401,5 +479,7 @@ int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n
         rc = consume(&b, l, n, label, skipped);
     cts_loader_destroy(l);
     free(b.vectors);
+    if (!said)
+        cts_say_orientations(label, &e->axes);
     return rc;
 }

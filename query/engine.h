@@ -6,6 +6,7 @@
 #define CTS_QUERY_ENGINE_H
 
 #include "data/ct_rate.h"
+#include "data/orientation_tally.h"
 #include "data/preprocess.h"
 #include "data/report_text.h"
 #include "encoders/model_dir.h"
@@ -31,6 +32,17 @@ const char *cts_engine_path(const cts_engine *e);               /* of the model 
 const cts_model_digests *cts_engine_digests(const cts_engine *e);
 /* CTS_E_MISMATCH with a sentence when the model has no such side; every call below that wants the side fails so. */
 int cts_engine_need(const cts_engine *e, cts_side side);
+/* Prepare volumes by another recipe from now on, before the first one. The digest of the recipe is then that of *r, and
+ * cts_engine_warning() says so. A recipe that does the same to voxels changes nothing. CTS_E_MISMATCH: no image side. */
+int cts_engine_set_recipe(cts_engine *e, const cts_recipe *r);
+/* Sentence about volumes prepared by another recipe than the model was made for, here or by who imported the model; ""
+ * when they are not. */
+const char *cts_engine_warning(const cts_engine *e);
+/* How report cells become a text: the model's "report_text", or what was set since. */
+cts_text_mode cts_engine_text_mode(const cts_engine *e);
+void cts_engine_set_text_mode(cts_engine *e, cts_text_mode mode);
+/* How the volumes lay that went through cts_engine_records(). */
+const cts_orientation_tally *cts_engine_orientations(const cts_engine *e);
 /* exp(temperature): scale of the zero-shot logits. */
 double cts_engine_scale(const cts_engine *e);
 /* After parameters of a wrapped model changed. */
@@ -58,7 +70,7 @@ int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_po
 /* Volumes of n records in order, loaded ahead by `threads` workers. What cannot be loaded is logged, counted and
  * left out.
  * each() gets every embedding as soon as it is there; a status of it other than CTS_OK ends the run. Ctrl-C ends with
- * CTS_E_INTERRUPTED after the current one.
+ * CTS_E_INTERRUPTED after the current one. What was done to axes is said in the end.
  * *skipped counts records without file or with a bad one. label: of the progress bar. */
 typedef int (*cts_engine_each)(void *ctx, const cts_record *record, const float *vector);
 int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label,
