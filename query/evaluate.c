@@ -8,7 +8,8 @@
 
 #include "kernels/base/status.h"
 #include "kernels/base/str.h"
-#include "query/metrics.h"
+#include "query/metrics/classify.h"
+#include "query/metrics/pairs.h"
 #include "query/present.h"
 
 const int64_t cts_recall_k[CTS_RECALL_KS] = {1, 5, 10, 50, 100};
@@ -190,25 +191,13 @@ json_t *cts_zeroshot_result_json(const cts_zeroshot_result *r)
                      "n", (json_int_t)r->n, "auroc_macro", cts_number_json(r->macro), "findings", findings);
 }
 
-static int by_rank(const void *a, const void *b)
+static int one_direction(const int64_t *rank, size_t n, double *recall, double *median)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    double mean;
 
-    return (x > y) - (x < y);
-}
-
-static int one_direction(const float *query, const float *candidate, const cts_embeddings *x, cts_pool *pool,
-                         int64_t *rank, double *recall, double *median)
-{
-    int rc = cts_pair_ranks(query, candidate, x->n, (size_t)x->dim, pool, rank);
-
-    if (rc)
-        return rc;
     for (int k = 0; k < CTS_RECALL_KS; k++)
-        recall[k] = cts_recall_at(rank, x->n, cts_recall_k[k]);
-    qsort(rank, x->n, sizeof *rank, by_rank);
-    *median = (double)(rank[(x->n - 1) / 2] + rank[x->n / 2]) / 2.0 + 1.0;
-    return CTS_OK;
+        recall[k] = cts_recall_at(rank, n, cts_recall_k[k]);
+    return cts_rank_summary(rank, n, median, &mean);
 }
 
 int cts_evaluate_recall(cts_recall_result *r, const cts_embeddings *x, cts_pool *pool)
@@ -219,10 +208,11 @@ int cts_evaluate_recall(cts_recall_result *r, const cts_embeddings *x, cts_pool 
     *r = (cts_recall_result){.n = x->n};
     if (!x->n)
         return cts_fail(CTS_E_INPUT, "recall: got no pair of volume and report, allowed: at least one");
-    if (!(rank = malloc(x->n * sizeof *rank)))
+    if (!(rank = malloc(2 * x->n * sizeof *rank)))
         return cts_fail(CTS_E_NOMEM, "out of memory for %zu ranks", x->n);
-    if (!(rc = one_direction(x->text, x->image, x, pool, rank, r->t2i, &r->median_rank_t2i)))
-        rc = one_direction(x->image, x->text, x, pool, rank, r->i2t, &r->median_rank_i2t);
+    if (!(rc = cts_pair_ranks(x->text, x->image, x->n, (size_t)x->dim, NULL, pool, rank, rank + x->n)) &&
+        !(rc = one_direction(rank, x->n, r->t2i, &r->median_rank_t2i)))
+        rc = one_direction(rank + x->n, x->n, r->i2t, &r->median_rank_i2t);
     for (int k = 0; k < CTS_RECALL_KS; k++)
         r->chance[k] = fmin(1.0, (double)cts_recall_k[k] / (double)x->n);
     free(rank);

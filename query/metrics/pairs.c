@@ -1,0 +1,287 @@
+/* Ranks of true pairs, tile by tile.
+ *
+ * First the score each query has to be compared with: that of its own partner, or of the best member of its group. Then
+ * every tile of the n x n products is made once and counted twice: along its rows for texts that look for images, down
+ * its columns for images that look for texts. A worker keeps the images' counts to itself and they are added at the
+ * end; counts are whole numbers, so the sum does not depend on who did what.
+ * SPDX-License-Identifier: MIT */
+#include "query/metrics/pairs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/base/arena.h"
+#include "kernels/base/check.h"
+#include "kernels/base/status.h"
+#include "query/metrics/pairs_internal.h"
+
+#define BLOCK_ROWS 2016 /* packed texts of a worker, a multiple of every strip: 4 MB at 512 dimensions, read in order */
+#define BLOCK_COLS 256  /* packed images: half a megabyte, stays in the second-level cache */
+
+typedef struct {
+    int64_t group;
+    int32_t row;
+} member;
+
+typedef struct {
+    const cts_pair_kernels *k;
+    const float *text, *image;
+    size_t n, d;
+    const member *members; /* [n] by group, then by row */
+    float *own_t, *own_i;  /* [n] score to beat */
+    int32_t *target_t, *target_i;
+    uint32_t *count_t; /* [n] */
+    uint32_t *count_i; /* [workers, n] */
+} pairs;
+
+/* rows of v (chosen by `row`, or first, first + 1, ...) -> packed [d, width], columns that are left over zero. */
+static void pack(float *out, const float *v, size_t d, const member *row, size_t first, size_t count, size_t width)
+{
+    for (size_t r = 0; r < width; r++) {
+        const float *from = r < count ? v + (row ? (size_t)row[r].row : first + r) * d : NULL;
+
+        for (size_t k = 0; k < d; k++)
+            out[k * width + r] = from ? from[k] : 0.0f;
+    }
+}
+
+/* ---- the scores to beat ---- */
+
+static void better(float *own, int32_t *target, float score, int32_t row)
+{
+    if (*target < 0 || score > *own || (score == *own && row < *target)) {
+        *own = score;
+        *target = row;
+    }
+}
+
+static void group_targets(pairs *p, const member *g, size_t n, float *a, float *b)
+{
+    float tile[CTS_PAIR_ROWS_MAX * CTS_PAIR_COLS_MAX] __attribute__((aligned(64)));
+    size_t rows = (size_t)p->k->rows, cols = (size_t)p->k->cols;
+
+    for (size_t i0 = 0; i0 < n; i0 += rows) {
+        size_t ni = n - i0 < rows ? n - i0 : rows;
+
+        pack(a, p->text, p->d, g + i0, 0, ni, rows);
+        for (size_t j0 = 0; j0 < n; j0 += cols) {
+            size_t nj = n - j0 < cols ? n - j0 : cols;
+
+            pack(b, p->image, p->d, g + j0, 0, nj, cols);
+            p->k->tile(tile, cols, a, b, p->d);
+            for (size_t i = 0; i < ni; i++)
+                for (size_t j = 0; j < nj; j++) {
+                    int32_t t = g[i0 + i].row, v = g[j0 + j].row;
+
+                    better(&p->own_t[t], &p->target_t[t], tile[i * cols + j], v);
+                    better(&p->own_i[v], &p->target_i[v], tile[i * cols + j], t);
+                }
+        }
+    }
+}
+
+/* Worker ith takes the groups that begin in its share of the members. */
+static int target_part(void *ctx, int ith, int nth)
+{
+    pairs *p = ctx;
+    float *a = cts_aligned_alloc(p->d * (CTS_PAIR_ROWS_MAX + CTS_PAIR_COLS_MAX) * sizeof *a + 64);
+    float *b = a ? a + (p->d * CTS_PAIR_ROWS_MAX + 15) / 16 * 16 : NULL;
+    int64_t lo, hi;
+
+    if (!a)
+        return cts_fail(CTS_E_NOMEM, "out of memory for tiles of %zu components", p->d);
+    cts_split((int64_t)p->n, 1, ith, nth, &lo, &hi);
+    for (size_t i = (size_t)lo, j; i < (size_t)hi; i = j) {
+        for (j = i + 1; j < p->n && p->members[j].group == p->members[i].group; j++)
+            ;
+        if (i == 0 || p->members[i - 1].group != p->members[i].group)
+            group_targets(p, p->members + i, j - i, a, b);
+    }
+    cts_aligned_free(a);
+    return CTS_OK;
+}
+
+/* ---- counting ---- */
+
+/* s [n]: scores of one text with images j0, j0 + 1, ... Equal ones count where their index is below the target's. */
+static uint32_t count_row(const cts_pair_kernels *k, const float *s, size_t j0, size_t n, float own, int32_t target)
+{
+    size_t before = (size_t)target <= j0 ? 0 : (size_t)target - j0 < n ? (size_t)target - j0 : n;
+
+    return k->at_least(s, before, own) + k->above(s + before, n - before, own);
+}
+
+static void count_block(pairs *p, size_t i0, size_t ni, size_t j0, size_t nj, const float *a, const float *b,
+                        float *tile, uint32_t *count_i)
+{
+    size_t rows = (size_t)p->k->rows, cols = (size_t)p->k->cols;
+
+    for (size_t i = 0; i < ni; i += rows) {
+        for (size_t j = 0; j < nj; j += cols)
+            p->k->tile(tile + j, BLOCK_COLS, a + i * p->d, b + j * p->d, p->d);
+        for (size_t r = i; r < ni && r < i + rows; r++) {
+            const float *s = tile + (r - i) * BLOCK_COLS;
+            size_t t = i0 + r;
+
+            p->count_t[t] += count_row(p->k, s, j0, nj, p->own_t[t], p->target_t[t]);
+            p->k->columns(count_i + j0, s, p->own_i + j0, p->target_i + j0, (int32_t)t, nj);
+        }
+    }
+}
+
+static int count_part(void *ctx, int ith, int nth)
+{
+    pairs *p = ctx;
+    size_t rows = (size_t)p->k->rows, cols = (size_t)p->k->cols, block = BLOCK_ROWS;
+    float *a, *b, *tile;
+    int64_t lo, hi;
+
+    cts_split((int64_t)p->n, (int64_t)rows, ith, nth, &lo, &hi);
+    if ((size_t)(hi - lo) < block)
+        block = ((size_t)(hi - lo) + rows - 1) / rows * rows;
+    a = cts_aligned_alloc(block * p->d * sizeof *a + 64);
+    b = cts_aligned_alloc(BLOCK_COLS * p->d * sizeof *b + 64);
+    tile = cts_aligned_alloc(CTS_PAIR_ROWS_MAX * BLOCK_COLS * sizeof *tile);
+    for (size_t i0 = (size_t)lo; a && b && tile && i0 < (size_t)hi; i0 += block) {
+        size_t ni = (size_t)hi - i0 < block ? (size_t)hi - i0 : block;
+
+        for (size_t i = 0; i < ni; i += rows)
+            pack(a + i * p->d, p->text, p->d, NULL, i0 + i, ni - i, rows);
+        for (size_t j0 = 0; j0 < p->n; j0 += BLOCK_COLS) {
+            size_t nj = p->n - j0 < BLOCK_COLS ? p->n - j0 : BLOCK_COLS;
+
+            for (size_t j = 0; j < nj; j += cols)
+                pack(b + j * p->d, p->image, p->d, NULL, j0 + j, nj - j, cols);
+            count_block(p, i0, ni, j0, nj, a, b, tile, p->count_i + (size_t)ith * p->n);
+        }
+    }
+    cts_aligned_free(tile);
+    cts_aligned_free(b);
+    cts_aligned_free(a);
+    return a && b && tile ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for tiles of %zu components", p->d);
+}
+
+/* ---- the whole ---- */
+
+static int by_group(const void *a, const void *b)
+{
+    const member *x = a, *y = b;
+
+    return x->group != y->group ? (x->group > y->group) - (x->group < y->group) : (x->row > y->row) - (x->row < y->row);
+}
+
+static member *sort_members(const int64_t *group, size_t n)
+{
+    member *m = malloc(n * sizeof *m);
+
+    for (size_t i = 0; m && i < n; i++)
+        m[i] = (member){group ? group[i] : (int64_t)i, (int32_t)i};
+    if (m && group)
+        qsort(m, n, sizeof *m, by_group);
+    return m;
+}
+
+/* A NaN is neither above nor equal to anything, so its row would have rank 0: a model that has diverged would look
+ * perfect. */
+static int check_finite(const float *v, size_t n, size_t d, const char *what)
+{
+    for (size_t i = 0; i < n * d; i++)
+        if (!isfinite(v[i]))
+            return cts_fail(CTS_E_INPUT, "%s vectors: row %zu has a component that is not finite", what, i / d);
+    return CTS_OK;
+}
+
+static int check_scores(const pairs *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (!isfinite(p->own_t[i]) || !isfinite(p->own_i[i]))
+            return cts_fail(CTS_E_INPUT, "text and image vectors: the score of pair %zu is not finite", i);
+    return CTS_OK;
+}
+
+static int run(pairs *p, cts_pool *pool, int64_t *rank_t2i, int64_t *rank_i2t)
+{
+    int workers = cts_pool_size(pool), rc;
+
+    for (size_t i = 0; i < p->n; i++)
+        p->target_t[i] = p->target_i[i] = -1;
+    if ((rc = cts_parallel_for(pool, target_part, p)) || (rc = check_scores(p)) ||
+        (rc = cts_parallel_for(pool, count_part, p)))
+        return rc;
+    for (size_t i = 0; i < p->n; i++) {
+        uint32_t sum = 0;
+
+        for (int w = 0; w < workers; w++)
+            sum += p->count_i[(size_t)w * p->n + i];
+        if (rank_t2i)
+            rank_t2i[i] = p->count_t[i];
+        if (rank_i2t)
+            rank_i2t[i] = sum;
+    }
+    return CTS_OK;
+}
+
+int cts_pair_ranks(const float *text, const float *image, size_t n, size_t d, const int64_t *group, cts_pool *pool,
+                   int64_t *rank_t2i, int64_t *rank_i2t)
+{
+    pairs p = {.text = text, .image = image, .n = n, .d = d};
+    member *members = NULL;
+    uint32_t *count = NULL;
+    float *own = NULL;
+    int32_t *target = NULL;
+    int rc;
+
+    if (!n)
+        return CTS_OK;
+    if (n > INT32_MAX)
+        return cts_fail(CTS_E_LIMIT, "recall: got %zu pairs, allowed: %d", n, INT32_MAX);
+    if ((rc = check_finite(text, n, d, "text")) || (rc = check_finite(image, n, d, "image")) ||
+        (rc = cts_pair_pick_kernels(&p.k)))
+        return rc;
+    own = malloc(2 * n * sizeof *own);
+    target = malloc(2 * n * sizeof *target);
+    count = calloc((1 + (size_t)cts_pool_size(pool)) * n, sizeof *count);
+    p.members = members = sort_members(group, n);
+    if (own && target && count && members) {
+        p.own_t = own;
+        p.own_i = own + n;
+        p.target_t = target;
+        p.target_i = target + n;
+        p.count_t = count;
+        p.count_i = count + n;
+        rc = run(&p, pool, rank_t2i, rank_i2t);
+    } else
+        rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu ranks", n);
+    free(own);
+    free(target);
+    free(count);
+    free(members);
+    return rc;
+}
+
+int cts_matrix_ranks(const float *scores, size_t n, const int64_t *group, int64_t *rank)
+{
+    for (size_t i = 0; i < n * n; i++)
+        if (isnan(scores[i]))
+            return cts_fail(CTS_E_INPUT, "scores: row %zu, column %zu is not a number", i / n, i % n);
+    for (size_t i = 0; i < n; i++) {
+        const float *s = scores + i * n;
+        size_t best = i;
+
+        for (size_t j = 0; group && j < n; j++)
+            if (group[j] == group[i] && (s[j] > s[best] || (s[j] == s[best] && j < best)))
+                best = j;
+        rank[i] = 0;
+        for (size_t j = 0; j < n; j++)
+            rank[i] += s[j] > s[best] || (s[j] == s[best] && j < best);
+    }
+    return CTS_OK;
+}
+
+const char *cts_pair_isa(void)
+{
+    const cts_pair_kernels *k;
+
+    return cts_pair_pick_kernels(&k) ? "none" : k->name;
+}
