@@ -273,8 +273,8 @@ static int take_line(struct machine *m, const char **p, size_t *n)
 /* STRING of protocol 0: a quoted line. Its escapes are not undone: nothing a weight file needs is written so. */
 static int push_quoted(struct machine *m)
 {
-    const char *p;
-    size_t n;
+    const char *p = NULL;
+    size_t n = 0;
     value *v;
     int rc;
 
@@ -379,8 +379,8 @@ static int push_class(struct machine *m, const cts_pickle_class *of)
 
 static int take_class(struct machine *m, const cts_pickle_class **of)
 {
-    const char *module, *name;
-    size_t n_module, n_name;
+    const char *module = NULL, *name = NULL;
+    size_t n_module = 0, n_name = 0;
     int rc;
 
     if ((rc = take_line(m, &module, &n_module)) != CTS_OK || (rc = take_line(m, &name, &n_name)) != CTS_OK)
