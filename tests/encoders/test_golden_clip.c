@@ -1,17 +1,19 @@
-/* The CLIP pair against the published CTCLIP class of DCFormer (clip_mini), its quantiser apart.
- *
- * Text side: latents, and from the stored latents of both sides the loss and every gradient. Image side: in training
- * the quantiser hands codebook rows forward and the gradient straight through to the tokens. So the stored codes and
- * codebook give the vector before the projection, and the gradient of that vector is where the encoder's backward
- * starts: all its gradients and running statistics are checked without a quantiser. SPDX-License-Identifier: MIT */
+/* The CLIP pair against the published CTCLIP class of DCFormer (clip_mini), quantiser included: for every reduction the
+ * codes, latents, logits, loss and zero-shot numbers in evaluation, and one training step with all its gradients,
+ * running statistics and the moved code book. SPDX-License-Identifier: MIT */
+#include <math.h>
+
 #include "encoders/tower.h"
 #include "tests/support/text_batch.h"
+
+#define CODEBOOK "visual_transformer.vq._codebook.embed"
 
 typedef struct {
     cts_golden *g, *w;
     uint64_t seed;
     int64_t v[4];   /* volumes */
     int64_t latent; /* width of the space */
+    int64_t codes;
     cts_backend *b;
 } fixture;
 
@@ -26,6 +28,8 @@ static int set_up(void **state)
     f->b = cts_test_backend(NULL);
     assert_int_equal(cts_golden_need_shape(f->g, s, "eval.text_latents"), 2);
     f->latent = s[1];
+    assert_int_equal(cts_golden_need_shape(f->w, s, CODEBOOK), 3);
+    f->codes = s[1];
     json_t *j = cts_golden_need_meta_json(f->g, "config");
     for (int i = 0; i < 4; i++)
         f->v[i] = json_integer_value(json_array_get(json_object_get(j, "shape"), (size_t)i));
@@ -55,10 +59,11 @@ static cts_clip *make_model(const fixture *f, const char *reduction)
     char name[64];
     int i;
 
-    ours = json_pack("{s:{s:s, s:{s:O, s:[I,I,I], s:s}}, s:{s:s, s:O}, s:I}", "image", "encoder", "dcformer", "config",
-                     "channels", channels, "input_size", (json_int_t)f->v[1], (json_int_t)f->v[2], (json_int_t)f->v[3],
-                     "reduction", reduction, "text", "encoder", "bert", "config", json_object_get(j, "bert"),
-                     "latent_dim", (json_int_t)f->latent);
+    ours =
+        json_pack("{s:{s:s, s:{s:O, s:[I,I,I], s:s, s:b, s:I}}, s:{s:s, s:O}, s:I}", "image", "encoder", "dcformer",
+                  "config", "channels", channels, "input_size", (json_int_t)f->v[1], (json_int_t)f->v[2],
+                  (json_int_t)f->v[3], "reduction", reduction, "quantize", 1, "codebook_size", (json_int_t)f->codes,
+                  "text", "encoder", "bert", "config", json_object_get(j, "bert"), "latent_dim", (json_int_t)f->latent);
     assert_non_null(ours);
     json_t *image = json_object_get(json_object_get(ours, "image"), "config");
     if (blocks)
@@ -135,72 +140,115 @@ static void test_text_latents(void **state)
     cts_clip_destroy(m);
 }
 
-/* ---- loss and gradients of both sides -------------------------------------------------------------------------- */
+/* ---- both sides ------------------------------------------------------------------------------------------------ */
 
-/* The image vectors [b, vector_dim] that the quantiser of the file gave: rows of the codebook at tokens t, h, w,
- * reduced. */
-static float *quantised_vectors(const fixture *f, const char *reduction, int64_t dim)
+/* "<reduction>.<what>" against the n values of v */
+static bool near(const fixture *f, const char *reduction, const char *what, const float *v, int64_t n, double absolute)
 {
-    int64_t *codes = cts_golden_need_ints(f->g, "train.vq_indices"), s[8], shape[8], c, b, n, per;
-    float *book = cts_golden_need_floats(f->w, "visual_transformer.vq._codebook.embed");
-    float *out;
-    int64_t depth;
+    char name[64];
 
-    assert_int_equal(cts_golden_need_shape(f->g, s, "train.vq_indices"), 2);
-    assert_int_equal(cts_golden_need_shape(f->w, shape, "visual_transformer.vq._codebook.embed"), 3);
-    b = s[0];
-    n = s[1];
-    c = shape[2];
-    per = dim / c; /* tokens left after the reduction */
-    depth = n / per;
-    assert_true(!strcmp(reduction, "channel") ? per == 1 : depth * per == n);
-    out = cts_test_alloc((size_t)(b * dim) * sizeof *out);
-    for (int64_t i = 0; i < b; i++)
-        for (int64_t t = 0; t < n; t++)
-            for (int64_t k = 0; k < c; k++)
-                out[i * dim + (t % per) * c + k] += book[codes[i * n + t] * c + k] / (float)depth;
-    free(codes);
-    free(book);
-    return out;
+    snprintf(name, sizeof name, "%s.%s", reduction, what);
+    return cts_golden_near(f->g, name, v, (size_t)n, -1, absolute);
 }
 
-/* Vectors through the projection: latents out, and from their gradient the gradient of the vectors (out) and of the
- * weight (grads). */
-static void project(const fixture *f, cts_clip *m, cts_grads *grads, int64_t n, int64_t dim, const float *vector,
-                    float *latent, const float *d_latent, float *d_vector)
+static float *read_volumes(const fixture *f)
 {
-    int64_t shape[2] = {n, dim};
-    cts_tensor *x, *y, *w, *dy = NULL;
+    float *v = cts_test_alloc((size_t)(f->v[0] * f->v[1] * f->v[2] * f->v[3]) * sizeof *v);
+
+    cts_formula_volume(v, f->seed, "input.volume", f->v, 0, 1);
+    return v;
+}
+
+/* The codes of all volumes in this mode; the file's margins say that none is a matter of rounding. */
+static void check_codes(const fixture *f, cts_clip *m, bool train, const float *volumes)
+{
+    const char *name = train ? "train.vq_indices" : "vq_indices";
+    int64_t *want = cts_golden_need_ints(f->g, "%s", name);
+    size_t n = cts_golden_need_tensor(f->g, "%s", name)->count;
+    int32_t *codes = cts_test_alloc(n * sizeof *codes);
+    cts_encoder_inputs in;
     model_run r = {0};
+    cts_build b;
 
     MUST(cts_graph_create(&r.g, m->params));
-    x = cts_graph_input(r.g, "x", CTS_F32, 2, shape, CTS_SYM_NONE);
-    x->want_grad = true;
-    w = cts_graph_param(r.g, cts_params_find(m->params, "to_visual_latent.weight"));
-    y = cts_op_l2_norm(r.g, cts_op_linear(r.g, x, w, NULL), 1e-12f);
-    cts_graph_output(r.g, y, "y");
-    MUST(cts_backward(r.g, 1, &y, &dy));
-    cts_test_plan(&r, f->b, grads);
-    MUST(cts_exec_write(r.e, x, vector));
+    in = cts_encoder_image_inputs(r.g, f->v[0], f->v + 1);
+    b = cts_build_make(r.g, train);
+    b.trace = true;
+    cts_graph_output(r.g, cts_clip_build_tower(&b, &m->config, CTS_SIDE_IMAGE, &in, NULL), "latent");
+    cts_test_plan(&r, f->b, NULL);
+    MUST(cts_exec_write(r.e, in.volume, volumes));
     MUST(cts_exec_forward(r.e, 0));
-    MUST(cts_exec_read(r.e, y, latent));
-    if (d_latent) {
-        float *d;
-
-        MUST(cts_exec_write(r.e, dy, d_latent));
-        MUST(cts_exec_backward(r.e));
-        d = cts_test_read(&r, "d.x", NULL);
-        memcpy(d_vector, d, (size_t)(n * dim) * sizeof *d);
-        free(d);
-    }
+    assert_int_equal(cts_tensor_count(cts_graph_find(r.g, "vq_indices")), n);
+    MUST(cts_exec_read(r.e, cts_graph_find(r.g, "vq_indices"), codes));
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(codes[i], want[i]);
     cts_test_end(&r);
+    free(want);
+    free(codes);
+}
+
+/* Everything the evaluation says about the latents zi, zt [n, d]. */
+static bool check_scores(const fixture *f, const char *reduction, cts_clip *m, int64_t n, const float *zi,
+                         const float *zt)
+{
+    float *logits = cts_test_alloc((size_t)(n * n) * sizeof *logits);
+    float *own = cts_test_alloc((size_t)n * sizeof *own), value;
+    cts_clip_loss *l = NULL;
+    double loss;
+    bool ok;
+
+    for (int64_t i = 0; i < n * n; i++)
+        logits[i] = (float)(exp(1.0) * cts_test_dot(zi + i / n * f->latent, zt + i % n * f->latent, (size_t)f->latent));
+    for (int64_t i = 0; i < n; i++)
+        own[i] = logits[i * n + i];
+    ok = near(f, reduction, "eval.logits_i2t", logits, n * n, 0) & near(f, reduction, "eval.validation", own, n, 0) &
+         near(f, reduction, "eval.zeroshot_logits", logits, 2, 0);
+    value = (float)(1.0 / (1.0 + exp((double)logits[1] - logits[0])));
+    ok &= near(f, reduction, "eval.zeroshot_probability", &value, 1, 0);
+    MUST(cts_clip_loss_create(&l, m, CTS_LOSS_DCFORMER, n, f->b, NULL));
+    MUST(cts_clip_loss_run(l, n, zi, zt, 1.0, &loss, NULL, NULL));
+    cts_clip_loss_destroy(l);
+    value = (float)loss;
+    ok &= near(f, reduction, "eval.loss", &value, 1, 1e-6);
+    free(logits);
+    free(own);
+    return ok;
+}
+
+static void evaluate(const fixture *f, const char *reduction)
+{
+    cts_clip *m = make_model(f, reduction);
+    cts_tower_spec image = cts_clip_tower_spec(m, CTS_SIDE_IMAGE), text = cts_clip_tower_spec(m, CTS_SIDE_TEXT);
+    text_batch t = read_texts(f);
+    int64_t n = t.n_seq, d = f->latent;
+    cts_tower_options io = {.max_batch = n, .volume = {f->v[1], f->v[2], f->v[3]}}, to = {.max_batch = n};
+    cts_token_batch batch = {n, t.ids, t.offsets};
+    float *volumes = read_volumes(f);
+    float *zi = cts_test_alloc((size_t)(n * d) * sizeof *zi), *zt = cts_test_alloc((size_t)(n * d) * sizeof *zt);
+    cts_tower *it = NULL, *tt = NULL;
+    bool ok;
+
+    MUST(cts_tower_create(&it, &image, &io, f->b, NULL));
+    MUST(cts_tower_create(&tt, &text, &to, f->b, NULL));
+    check_codes(f, m, false, volumes);
+    MUST(cts_tower_volumes(it, n, volumes, 0, zi));
+    MUST(cts_tower_tokens(tt, &batch, 0, zt));
+    ok = near(f, reduction, "eval.image_latents", zi, n * d, 0);
+    ok &= check_scores(f, reduction, m, n, zi, zt);
+    assert_true(ok);
+    cts_tower_destroy(it);
+    cts_tower_destroy(tt);
+    cts_clip_destroy(m);
+    cts_text_free(&t);
+    free(volumes);
+    free(zi);
+    free(zt);
 }
 
 static bool check_loss(const fixture *f, const char *reduction, cts_clip *m, cts_grads *grads, int64_t n,
                        const float *image, const float *text, float *d_image, float *d_text)
 {
     cts_clip_loss *l = NULL;
-    char name[64];
     double loss;
     float value;
 
@@ -208,8 +256,7 @@ static bool check_loss(const fixture *f, const char *reduction, cts_clip *m, cts
     MUST(cts_clip_loss_run(l, n, image, text, 1.0, &loss, d_image, d_text));
     cts_clip_loss_destroy(l);
     value = (float)loss;
-    snprintf(name, sizeof name, "%s.train.loss", reduction);
-    return cts_golden_near(f->g, name, &value, 1, -1, 1e-6);
+    return near(f, reduction, "train.loss", &value, 1, 1e-6);
 }
 
 static bool check_gradients(const fixture *f, const char *reduction, const cts_clip *m, const cts_grads *grads)
@@ -242,10 +289,11 @@ static bool check_gradients(const fixture *f, const char *reduction, const cts_c
     return ok;
 }
 
+/* Running statistics and the code book after the step. */
 static bool check_statistics(const fixture *f, const cts_clip *m)
 {
     char name[256];
-    bool ok = true;
+    bool ok = cts_golden_has(f->g, "train.after." CODEBOOK);
 
     for (int i = 0; i < cts_params_n(m->params); i++) {
         const cts_param *p = cts_params_get(m->params, i);
@@ -262,41 +310,29 @@ static void train_step(const fixture *f, const char *reduction)
     cts_clip *m = make_model(f, reduction);
     cts_tower_spec image = cts_clip_tower_spec(m, CTS_SIDE_IMAGE), text = cts_clip_tower_spec(m, CTS_SIDE_TEXT);
     text_batch t = read_texts(f);
-    int64_t n = t.n_seq, d = f->latent, dim;
+    int64_t n = t.n_seq, d = f->latent;
     cts_tower_options io = {.train = true, .max_batch = n, .volume = {f->v[1], f->v[2], f->v[3]}};
     cts_tower_options to = {.train = true, .recompute = true, .max_batch = n};
     cts_token_batch batch = {n, t.ids, t.offsets};
-    float *volumes = cts_test_alloc((size_t)(f->v[0] * f->v[1] * f->v[2] * f->v[3]) * sizeof *volumes);
+    float *volumes = read_volumes(f);
     float *zi = cts_test_alloc((size_t)(n * d) * sizeof *zi), *zt = cts_test_alloc((size_t)(n * d) * sizeof *zt);
     float *di = cts_test_alloc((size_t)(n * d) * sizeof *di), *dt = cts_test_alloc((size_t)(n * d) * sizeof *dt);
-    float *vector, *d_vector;
     cts_tower *it = NULL, *tt = NULL;
     cts_grads *grads = NULL;
-    char name[64];
-    bool ok = true;
+    bool ok;
 
-    image.result = CTS_RESULT_VECTOR;
     assert_int_equal(n, f->v[0]);
+    check_codes(f, m, true, volumes);
     MUST(cts_grads_create(&grads, m->params));
     MUST(cts_tower_create(&it, &image, &io, f->b, grads));
     MUST(cts_tower_create(&tt, &text, &to, f->b, grads));
-    dim = cts_tower_dim(it);
-    vector = quantised_vectors(f, reduction, dim);
-    d_vector = cts_test_alloc((size_t)(n * dim) * sizeof *d_vector);
-    cts_formula_volume(volumes, f->seed, "input.volume", f->v, 0, 1);
-
-    project(f, m, grads, n, dim, vector, zi, NULL, NULL);
-    snprintf(name, sizeof name, "%s.train.image_latents", reduction);
-    ok &= cts_golden_near(f->g, name, zi, (size_t)(n * d), -1, 0);
+    MUST(cts_tower_volumes(it, n, volumes, CTS_RUN_UPDATE_STATE, zi));
     MUST(cts_tower_tokens(tt, &batch, 0, zt));
-    snprintf(name, sizeof name, "%s.train.text_latents", reduction);
-    ok &= cts_golden_near(f->g, name, zt, (size_t)(n * d), -1, 0);
-
+    ok = near(f, reduction, "train.image_latents", zi, n * d, 0);
+    ok &= near(f, reduction, "train.text_latents", zt, n * d, 0);
     ok &= check_loss(f, reduction, m, grads, n, zi, zt, di, dt);
     MUST(cts_tower_backward(tt, dt));
-    project(f, m, grads, n, dim, vector, zi, di, d_vector);
-    MUST(cts_tower_volumes(it, n, volumes, CTS_RUN_UPDATE_STATE, NULL));
-    MUST(cts_tower_backward(it, d_vector));
+    MUST(cts_tower_backward(it, di));
     ok &= check_gradients(f, reduction, m, grads);
     ok &= check_statistics(f, m);
     assert_true(ok);
@@ -307,12 +343,25 @@ static void train_step(const fixture *f, const char *reduction)
     cts_clip_destroy(m);
     cts_text_free(&t);
     free(volumes);
-    free(vector);
-    free(d_vector);
     free(zi);
     free(zt);
     free(di);
     free(dt);
+}
+
+static void test_eval_channel(void **state)
+{
+    evaluate(*state, "channel");
+}
+
+static void test_eval_depth(void **state)
+{
+    evaluate(*state, "depth");
+}
+
+static void test_eval_none(void **state)
+{
+    evaluate(*state, "none");
 }
 
 static void test_train_channel(void **state)
@@ -333,9 +382,8 @@ static void test_train_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text_latents),
-        cmocka_unit_test(test_train_channel),
-        cmocka_unit_test(test_train_depth),
+        cmocka_unit_test(test_text_latents), cmocka_unit_test(test_eval_channel),  cmocka_unit_test(test_eval_depth),
+        cmocka_unit_test(test_eval_none),    cmocka_unit_test(test_train_channel), cmocka_unit_test(test_train_depth),
         cmocka_unit_test(test_train_none),
     };
 
