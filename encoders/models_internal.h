@@ -6,5 +6,6 @@
 
 extern const cts_encoder_def cts_encoder_dcformer;
 extern const cts_encoder_def cts_encoder_bert;
+extern const cts_encoder_def cts_encoder_ct_scroll;
 
 #endif

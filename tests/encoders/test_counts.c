@@ -53,6 +53,12 @@ static void test_published_counts(void **state)
     check("dcformer-tiny-k7", 14640192, 0, 167.57, 2);
 }
 
+static void test_ct_scroll_count(void **state)
+{
+    (void)state;
+    assert_int_equal(described("ct-scroll").params, 16239058);
+}
+
 static void test_bert_counts(void **state)
 {
     cts_description d = described("bert-base");
@@ -213,9 +219,10 @@ static void test_names_and_decay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_counts),   cmocka_unit_test(test_bert_counts),
-        cmocka_unit_test(test_presets_round_trip), cmocka_unit_test(test_bad_configs),
-        cmocka_unit_test(test_quantiser_is_state), cmocka_unit_test(test_names_and_decay),
+        cmocka_unit_test(test_published_counts), cmocka_unit_test(test_ct_scroll_count),
+        cmocka_unit_test(test_bert_counts),      cmocka_unit_test(test_presets_round_trip),
+        cmocka_unit_test(test_bad_configs),      cmocka_unit_test(test_quantiser_is_state),
+        cmocka_unit_test(test_names_and_decay),
     };
 
     return cmocka_run_group_tests_name("counts", tests, NULL, NULL);
