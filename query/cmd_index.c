@@ -2,25 +2,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/cli.h"
 #include "query/dataset_options.h"
 #include "query/ingest.h"
+#include "query/orientation.h"
 #include "query/session.h"
 
 typedef struct {
     const char *index, *model, *factory, *space;
+    cts_overrides over;
     int64_t effort;
-    bool update;
+    bool update, text_only;
     cts_dataset_paths data;
     char **names; /* [n_names] further arguments, borrowed from argv; owned array */
     size_t n_names;
     bool takes_names;
+    const char *csv; /* a further argument that names a CSV */
+    bool takes_csv;
 } options;
 
-enum { KEY_MODEL = 'm', KEY_FACTORY = 'f', KEY_UPDATE = 'u', KEY_SPACE = 's', KEY_EFFORT = 'e' };
+enum { KEY_MODEL = 'm', KEY_FACTORY = 'f', KEY_UPDATE = 'u', KEY_SPACE = 's', KEY_EFFORT = 'e', KEY_TEXT_ONLY = 'T' };
 
 #define OPTION_MODEL "Model folder or run folder (default: the one the index remembers)"
 #define OPTION_FACTORY "FAISS factory string, for example HNSW32, IVF256,SQ8; Flat = exact search"
@@ -28,10 +33,14 @@ enum { KEY_MODEL = 'm', KEY_FACTORY = 'f', KEY_UPDATE = 'u', KEY_SPACE = 's', KE
 static const struct argp_option create_options[] = {
     {"model", KEY_MODEL, "DIR", 0, "Model folder or run folder whose vectors the index holds (needed)", 0},
     {"factory", KEY_FACTORY, "STRING", 0, "Also build an approximate index: " OPTION_FACTORY, 0},
+    {"text-only", KEY_TEXT_ONLY, NULL, 0,
+     "Reports alone, no volumes: a report search. The CSV of the reports may then stand beside INDEX", 0},
     {0}};
 static const struct argp_option add_options[] = {
     {"model", KEY_MODEL, "DIR", 0, OPTION_MODEL, 0},
     {"update", KEY_UPDATE, NULL, 0, "Embed volumes that are in the index again and replace them", 0},
+    CTS_OPTION_RECIPE,
+    CTS_OPTION_REPORT_TEXT,
     {0}};
 static const struct argp_option build_options[] = {
     {"model", KEY_MODEL, "DIR", 0, "Refuse when the index was made with another model", 0},
@@ -42,16 +51,47 @@ static const struct argp_option build_options[] = {
 static const struct argp_option check_options[] = {
     {"model", KEY_MODEL, "DIR", 0, "Refuse when the index was made with another model", 0}, {0}};
 
+static bool is_csv(const char *arg)
+{
+    size_t n = strlen(arg);
+
+    return n > 4 && !strcasecmp(arg + n - 4, ".csv");
+}
+
+static error_t check_arguments(struct argp_state *state, const options *o)
+{
+    if (!o->index || (o->takes_names && !o->n_names))
+        argp_error(state, o->takes_names ? "INDEX and NAME are needed" : "INDEX is needed");
+    if (o->csv && !o->text_only)
+        argp_error(state, "%s: a second argument is for --text-only; otherwise it is --reports %s", o->csv, o->csv);
+    if (o->text_only && o->csv && o->data.reports)
+        argp_error(state, "--reports: got %s beside %s, allowed: one CSV of reports", o->data.reports, o->csv);
+    if (o->text_only && !o->csv && !o->data.reports)
+        argp_error(state, "--text-only: the CSV of the reports is needed");
+    if (o->text_only && o->data.volumes)
+        argp_error(state, "--text-only: got --volumes beside it, allowed: reports, labels, metadata");
+    return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     options *o = state->input;
 
     switch (key) {
+    case KEY_TEXT_ONLY:
+        o->text_only = true;
+        return 0;
     case KEY_MODEL:
         o->model = arg;
         return 0;
     case KEY_FACTORY:
         o->factory = arg;
+        return 0;
+    case CTS_KEY_RECIPE:
+        o->over.recipe = arg;
+        return 0;
+    case CTS_KEY_REPORT_TEXT:
+        o->over.report_text = arg;
         return 0;
     case KEY_UPDATE:
         o->update = true;
@@ -65,7 +105,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->effort = cts_cli_int(state, "--effort", arg, 1, 1 << 20);
         return 0;
     case ARGP_KEY_ARG:
-        if (!o->index)
+        if (o->takes_csv && !o->csv && is_csv(arg))
+            o->csv = arg;
+        else if (!o->index)
             o->index = arg;
         else if (o->takes_names)
             o->names[o->n_names++] = arg;
@@ -73,9 +115,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             return ARGP_ERR_UNKNOWN;
         return 0;
     case ARGP_KEY_END:
-        if (!o->index || (o->takes_names && !o->n_names))
-            argp_error(state, o->takes_names ? "INDEX and NAME are needed" : "INDEX is needed");
-        return 0;
+        return check_arguments(state, o);
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -178,6 +218,8 @@ static int fill(cts_session *s, const options *o, const cts_dataset *d, bool jso
         if (json) {
             j = ingest_json(o, &r, stat.store.n_items);
             json_object_set(j, "built", built);
+            json_object_set_new(j, "orientations", cts_orientations_json(cts_engine_orientations(s->engine)));
+            json_object_set_new(j, "warnings", cts_session_warnings(s));
             rc = cts_print_json(j);
         } else {
             print_ingest(o, &r, stat.store.n_items);
@@ -189,27 +231,38 @@ static int fill(cts_session *s, const options *o, const cts_dataset *d, bool jso
     return rc ? rc : partial(&r);
 }
 
+/* Whether the model has the sides that the data asks for. */
+static int check_sides(const cts_engine *e, const cts_dataset_paths *p)
+{
+    int rc = p->volumes ? cts_engine_need(e, CTS_SIDE_IMAGE) : CTS_OK;
+
+    return rc || p->volumes || !cts_dataset_given(p) ? rc : cts_engine_need(e, CTS_SIDE_TEXT);
+}
+
 static int run_create(int argc, char **argv)
 {
-    options o = {0};
+    options o = {.takes_csv = true};
     cts_common common;
     cts_session s = {0};
     cts_dataset *d = NULL;
-    int rc = cts_cli_parse_with(argc, argv, create_options, parse, "INDEX",
+    int rc = cts_cli_parse_with(argc, argv, create_options, parse, "INDEX [REPORTS.csv]",
                                 "Make an empty index for the vectors of a model and, when data is given, fill it. The "
                                 "index remembers the model's "
                                 "folder and the digests of its weights, tokenizer and recipe."
-                                "\vExample:\n  ctsearch index create lungs.index --model runs/nano --reports "
-                                "reports.csv --labels labels.csv --volumes ct/",
+                                "\vExamples:\n  ctsearch index create lungs.index --model runs/nano --reports "
+                                "reports.csv --labels labels.csv --volumes ct/\n"
+                                "  ctsearch index create --text-only reports.csv --model models/minilm reports.index",
                                 &o, &common, &cts_dataset_argp, &o.data);
 
     if (rc)
         return rc;
     if (!o.model)
         return cts_fail(CTS_E_USAGE, "%s: --model is needed", argv[0]);
+    if (o.csv)
+        o.data.reports = o.csv;
     /* Everything that can be wrong with the inputs is found before the folder is made. */
     if (!(cts_dataset_given(&o.data) && (rc = cts_dataset_open(&d, &o.data))) &&
-        !(rc = cts_session_open_model(&s, o.model, &common)) &&
+        !(rc = cts_session_open_model(&s, o.model, &common)) && !(rc = check_sides(s.engine, &o.data)) &&
         !(o.factory && (rc = cts_index_check_factory((size_t)cts_engine_dim(s.engine), o.factory))) &&
         !(rc = cts_index_create_for(&s.index, o.index, s.engine)))
         rc = fill(&s, &o, d, common.json);
@@ -232,7 +285,8 @@ static int run_add(int argc, char **argv)
                                 &o, &common, &cts_dataset_argp, &o.data);
 
     if (!rc && !(rc = cts_dataset_open(&d, &o.data)) &&
-        !(rc = cts_session_open_index(&s, o.index, true, o.model, true, &common)))
+        !(rc = cts_session_open_index(&s, o.index, true, o.model, true, &common)) &&
+        !(rc = check_sides(s.engine, &o.data)))
         rc = fill(&s, &o, d, common.json);
     cts_dataset_destroy(d);
     cts_session_close(&s);
@@ -360,9 +414,10 @@ out:
     return rc;
 }
 
-static json_t *stat_json(const options *o, const cts_index_info *info, const cts_index_stat *t)
+static json_t *stat_json(const cts_session *s, const options *o, const cts_index_info *info, const cts_index_stat *t)
 {
     json_t *built = json_array();
+    json_t *recipe = json_loads(info->recipe, 0, NULL), *name = json_object_get(recipe, "name"), *j;
 
     for (int i = 0; i < CTS_SPACES; i++)
         if (t->has_ann[i])
@@ -373,17 +428,23 @@ static json_t *stat_json(const options *o, const cts_index_info *info, const cts
                                                    t->ann[i].recall_k, "recall_queries", t->ann[i].recall_queries,
                                                    "added_since", (json_int_t)t->added_since[i], "removed_since",
                                                    (json_int_t)t->removed_since[i]));
-    return json_pack("{s:s, s:i, s:I, s:{s:I, s:I}, s:I, s:s, s:{s:s, s:s, s:s}, s:o, s:I, s:I, s:I}", "index",
-                     o->index, "format", (int)info->format, "items", (json_int_t)t->store.n_items, "vectors", "image",
-                     (json_int_t)t->store.n_vectors[CTS_SPACE_IMAGE], "text",
-                     (json_int_t)t->store.n_vectors[CTS_SPACE_TEXT], "dim", (json_int_t)info->dim, "model", info->model,
-                     "digests", "model", info->model_digest, "tokenizer", info->tokenizer_digest, "recipe",
-                     info->recipe_digest, "built", built, "generation", (json_int_t)t->store.generation, "file_bytes",
-                     (json_int_t)t->store.file_bytes, "map_bytes", (json_int_t)t->store.map_bytes);
+    j = json_pack("{s:s, s:i, s:I, s:{s:I, s:I}, s:I, s:s, s:{s:s, s:s, s:s}, s:o, s:I, s:I, s:I, s:o, s:s?}", "index",
+                  o->index, "format", (int)info->format, "items", (json_int_t)t->store.n_items, "vectors", "image",
+                  (json_int_t)t->store.n_vectors[CTS_SPACE_IMAGE], "text",
+                  (json_int_t)t->store.n_vectors[CTS_SPACE_TEXT], "dim", (json_int_t)info->dim, "model", info->model,
+                  "digests", "model", info->model_digest, "tokenizer", info->tokenizer_digest, "recipe",
+                  info->recipe_digest, "built", built, "generation", (json_int_t)t->store.generation, "file_bytes",
+                  (json_int_t)t->store.file_bytes, "map_bytes", (json_int_t)t->store.map_bytes, "warnings",
+                  cts_session_warnings(s), "recipe", json_string_value(name));
+    json_decref(recipe);
+    return j;
 }
 
-static void print_stat(const options *o, const cts_index_info *info, const cts_index_stat *t)
+static void print_stat(const cts_session *s, const options *o, const cts_index_info *info, const cts_index_stat *t)
 {
+    json_t *warnings = cts_session_warnings(s), *w;
+    size_t at;
+
     printf("index       %s (format %u, %.1f MB)\n", o->index, info->format, (double)t->store.file_bytes * 1e-6);
     printf("items       %llu: %llu image and %llu text vectors of %zu numbers\n", (unsigned long long)t->store.n_items,
            (unsigned long long)t->store.n_vectors[CTS_SPACE_IMAGE],
@@ -391,6 +452,11 @@ static void print_stat(const options *o, const cts_index_info *info, const cts_i
     printf("model       %s\n", info->model);
     printf("digests     model %.12s  tokenizer %.12s  recipe %.12s\n", info->model_digest, info->tokenizer_digest,
            info->recipe_digest);
+    json_array_foreach(warnings, at, w)
+    {
+        printf("warning     %s\n", json_string_value(w));
+    }
+    json_decref(warnings);
     for (int i = 0; i < CTS_SPACES; i++) {
         if (!t->has_ann[i]) {
             printf("%-5s       searched exactly\n", space_name((cts_space)i));
@@ -416,9 +482,9 @@ static int run_stat(int argc, char **argv)
     if (!rc && !(rc = cts_session_open_index(&s, o.index, false, o.model, false, &common)) &&
         !(rc = cts_index_stats(s.index, &t))) {
         if (common.json)
-            rc = cts_print_json(stat_json(&o, cts_index_describe(s.index), &t));
+            rc = cts_print_json(stat_json(&s, &o, cts_index_describe(s.index), &t));
         else
-            print_stat(&o, cts_index_describe(s.index), &t);
+            print_stat(&s, &o, cts_index_describe(s.index), &t);
     }
     cts_session_close(&s);
     return rc;

@@ -1,16 +1,23 @@
-/* `ctsearch models`: every encoder preset with its exact size and cost. SPDX-License-Identifier: MIT */
+/* `ctsearch models`: every encoder preset with its exact size and cost; and the check of a model folder.
+ * SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 
 #include "encoders/describe.h"
+#include "encoders/model_digest.h"
+#include "encoders/model_dir.h"
 #include "kernels/base/status.h"
 #include "query/cli.h"
 
 typedef struct {
     int64_t latent;
+    const char *verify;
 } options;
 
 static const struct argp_option argp_options[] = {
-    {"latent", 'd', "N", 0, "Width of the shared space for the projected count (default 512)", 0}, {0}};
+    {"latent", 'd', "N", 0, "Width of the shared space for the projected count (default 512)", 0},
+    {"verify", 'V', "DIR", 0, "Instead: read a model folder whole and compare its weights with the recorded digest", 0},
+    {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -20,7 +27,51 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->latent = cts_cli_int(state, "--latent", arg, 1, 65536);
         return 0;
     }
+    if (key == 'V') {
+        o->verify = arg;
+        return 0;
+    }
     return key == ARGP_KEY_ARG ? ARGP_ERR_UNKNOWN : 0;
+}
+
+/* What digest.json says of the weights, in a word. */
+static const char *verdict(const cts_model_digest_state *s)
+{
+    if (!*s->recorded)
+        return "not recorded";
+    if (!strcmp(s->sha256, s->recorded))
+        return s->fresh ? "as recorded" : "as recorded, under another time";
+    return s->fresh ? "changed" : "not recorded: the record is of another file";
+}
+
+/* Strict load, all bytes of the weights, digests. Only a file that changed under its size and time is an error: loading
+ * would believe the record. */
+static int verify(const char *dir, bool json)
+{
+    cts_model_digest_state s;
+    cts_model *m = NULL;
+    bool changed;
+    int rc;
+
+    if ((rc = cts_model_digest_verify(&s, dir)) || (rc = cts_model_dir_load(&m, dir)))
+        return rc;
+    changed = s.fresh && strcmp(s.sha256, s.recorded) != 0;
+    if (json)
+        rc = cts_print_json(json_pack("{s:s, s:b, s:I, s:I, s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "model", dir, "ok",
+                                      !changed, "bytes", (json_int_t)s.bytes, "params",
+                                      (json_int_t)cts_params_count(m->clip->params), "weights_sha256", s.sha256,
+                                      "recorded_sha256", s.recorded, "verdict", verdict(&s), "digests", "model",
+                                      m->digest.model, "tokenizer", m->digest.tokenizer, "recipe", m->digest.recipe));
+    else
+        printf("%s: %lld parameters, %lld bytes, sha256 %s: %s\n", dir, (long long)cts_params_count(m->clip->params),
+               (long long)s.bytes, s.sha256, verdict(&s));
+    if (!rc && changed)
+        rc = cts_fail(CTS_E_MISMATCH,
+                      "%s/model.safetensors: has SHA-256 %.12s, digest.json says %.12s of the same size and time: the "
+                      "weights were changed; delete digest.json when that was meant",
+                      dir, s.sha256, s.recorded);
+    cts_model_destroy(m);
+    return rc;
 }
 
 static json_t *row_json(const cts_description *d)
@@ -55,8 +106,13 @@ static int run(int argc, char **argv)
                            "counted by building each of them. Batch norms count "
                            "5 x elements, as fvcore counts them; the projected count includes the bias-free projection "
                            "to the shared space."
-                           "\vExample:\n  ctsearch models --json",
+                           "\vExamples:\n  ctsearch models --json\n  ctsearch models --verify runs/nano/model",
                            &o, &common);
+
+    if (!rc && o.verify) {
+        json_decref(list);
+        return verify(o.verify, common.json);
+    }
 
     if (!rc && !common.json)
         printf("%-22s %-6s %14s %16s %12s  %s\n", "name", "kind", "parameters", "with projection", "GMACs", "input");

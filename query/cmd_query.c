@@ -10,6 +10,7 @@
 #include "kernels/base/status.h"
 #include "kernels/base/str.h"
 #include "query/cli.h"
+#include "query/orientation.h"
 #include "query/present.h"
 #include "query/session.h"
 
@@ -20,6 +21,7 @@ static const char *const kind_names[] = {"", "text", "image", "report", "like"};
 
 typedef struct {
     const char *index, *model, *value;
+    cts_overrides over;
     query_kind kind;
     bool has_target, approx;
     cts_space target;
@@ -38,9 +40,11 @@ static const struct argp_option argp_options[] = {
     {"like", 'l', "ID", 0, "An item of the index: scans that look like it", 1},
     {NULL, 0, NULL, 0, "Where and how:", 2},
     {"k", 'k', "N", 0, "Hits (default 10)", 2},
-    {"target", 'T', "SPACE", 0, "Rank by image or text vectors (default: image; text for --image)", 2},
+    {"target", 'T', "SPACE", 0,
+     "Rank by image or text vectors (default: image, or text for --image; the other where the index has none)", 2},
     {"filter", 'f', "FILTER", 0, "label=NAME or label!=NAME, may be repeated; unlabelled items are left out", 2},
     {"group", 'g', "BY", 0, "none, scan or patient: only the best hit of each (default none)", 2},
+    CTS_OPTION_RECIPE,
     {"approx", 'a', NULL, 0, "Use the approximate index of `index build` where there is one", 2},
     {0}};
 
@@ -123,9 +127,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'a':
         o->approx = true;
         return 0;
+    case CTS_KEY_RECIPE:
+        o->over.recipe = arg;
+        return 0;
     case ARGP_KEY_END:
         if (!o->index || !o->kind)
             argp_error(state, !o->index ? "--index is needed" : "one of --text, --image, --report, --like is needed");
+        if (o->over.recipe && o->kind != FROM_IMAGE)
+            argp_error(state, "--recipe: got it beside --%s, allowed: with --image", kind_names[o->kind]);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -157,19 +166,18 @@ static int embed_report(cts_engine *e, const char *value, float *vector)
     return rc;
 }
 
-static int embed_image(cts_engine *e, const char *path, float *vector)
+static int embed_image(cts_engine *e, const char *path, float *vector, cts_preprocess_info *info)
 {
     cts_volume_source source = {.path = path};
-    cts_preprocess_info info;
-    int rc = cts_engine_volume(e, &source, vector, &info);
+    int rc = cts_engine_volume(e, &source, vector, info);
 
-    if (!rc && !info.hu.plausible)
-        cts_log(CTS_LOG_WARN, "%s: %s", path, info.hu.text);
+    if (!rc)
+        cts_say_volume(path, info);
     return rc;
 }
 
-/* The query vector; *self = the item that is not to be its own answer, 0 = none. */
-static int embed_query(cts_session *s, const options *o, float *vector, uint64_t *self)
+/* The query vector; *self = the item that is not to be its own answer, 0 = none; *info of a volume. */
+static int embed_query(cts_session *s, const options *o, float *vector, uint64_t *self, cts_preprocess_info *info)
 {
     int rc;
 
@@ -179,7 +187,7 @@ static int embed_query(cts_session *s, const options *o, float *vector, uint64_t
     case FROM_REPORT:
         return embed_report(s->engine, o->value, vector);
     case FROM_IMAGE:
-        return embed_image(s->engine, o->value, vector);
+        return embed_image(s->engine, o->value, vector, info);
     default:
         if ((rc = cts_index_find_volume(s->index, o->value, self)))
             return rc;
@@ -224,8 +232,26 @@ static int print_hit(const cts_index_record *r, size_t rank, float score, int id
     return CTS_OK;
 }
 
+static json_t *answer_json(const cts_session *s, const options *o, const char *target,
+                           const cts_index_search_info *info, const cts_preprocess_info *volume, json_t *hits)
+{
+    json_t *warnings = cts_session_warnings(s);
+    json_t *j = json_pack("{s:{s:s, s:s}, s:s, s:b, s:I, s:O, s:o}", "query", "kind", kind_names[o->kind], "value",
+                          o->value, "target", target, "exact", info->exact, "searched", (json_int_t)info->searched,
+                          "hits", hits, "warnings", warnings);
+
+    if (j && o->kind == FROM_IMAGE) {
+        json_t *own = cts_volume_warnings_json(volume);
+
+        json_array_extend(warnings, own);
+        json_decref(own);
+        json_object_set_new(json_object_get(j, "query"), "orientation", cts_orientation_json(volume));
+    }
+    return j;
+}
+
 static int show(cts_session *s, const options *o, const cts_index_hit *hits, size_t n,
-                const cts_index_search_info *info, bool json)
+                const cts_index_search_info *info, const cts_preprocess_info *volume, bool json)
 {
     const char *target = o->target == CTS_SPACE_IMAGE ? "image" : "text";
     cts_index_record *records = calloc(n + 1, sizeof *records);
@@ -239,9 +265,7 @@ static int show(cts_session *s, const options *o, const cts_index_hit *hits, siz
     if (!rc && json) {
         for (size_t i = 0; i < n; i++)
             json_array_append_new(list, hit_json(&records[i], i + 1, hits[i].score));
-        rc = cts_print_json(json_pack("{s:{s:s, s:s}, s:s, s:b, s:I, s:O}", "query", "kind", kind_names[o->kind],
-                                      "value", o->value, "target", target, "exact", info->exact, "searched",
-                                      (json_int_t)info->searched, "hits", list));
+        rc = cts_print_json(answer_json(s, o, target, info, volume, list));
     } else if (!rc) {
         printf("%s \"", kind_names[o->kind]);
         cts_print_clipped(stdout, o->value, 60);
@@ -264,11 +288,12 @@ static int search(cts_session *s, const options *o, bool json)
     float *vector = malloc(cts_index_describe(s->index)->dim * sizeof *vector);
     cts_index_hit *hits = malloc((size_t)o->k * sizeof *hits);
     cts_index_search_info info = {0};
+    cts_preprocess_info volume = {0};
     uint64_t self = 0;
     size_t n = 0;
     int rc = vector && hits ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %lld hits", (long long)o->k);
 
-    if (!rc && !(rc = embed_query(s, o, vector, &self))) {
+    if (!rc && !(rc = embed_query(s, o, vector, &self, &volume))) {
         cts_index_query q = {.space = o->target,
                              .queries = vector,
                              .n_queries = 1,
@@ -286,9 +311,23 @@ static int search(cts_session *s, const options *o, bool json)
     if (!rc && *info.note)
         cts_log(CTS_LOG_INFO, "%s", info.note);
     if (!rc)
-        rc = show(s, o, hits, n, &info, json);
+        rc = show(s, o, hits, n, &info, &volume, json);
     free(vector);
     free(hits);
+    return rc;
+}
+
+/* Scans for a sentence, reports for a scan; and what there is, where the index has vectors of one kind only. */
+static int default_target(cts_index *ix, options *o)
+{
+    cts_index_stat stat;
+    cts_space other;
+    int rc = cts_index_stats(ix, &stat);
+
+    o->target = o->kind == FROM_IMAGE ? CTS_SPACE_TEXT : CTS_SPACE_IMAGE;
+    other = o->target == CTS_SPACE_IMAGE ? CTS_SPACE_TEXT : CTS_SPACE_IMAGE;
+    if (!rc && !stat.store.n_vectors[o->target] && stat.store.n_vectors[other])
+        o->target = other;
     return rc;
 }
 
@@ -300,7 +339,8 @@ static int run(int argc, char **argv)
     int rc = cts_cli_parse(
         argc, argv, argp_options, parse, NULL,
         "Search an index. Scores are cosines of unit vectors. A sentence, a report and --like are ranked against "
-        "scans, a scan against reports, unless --target says otherwise."
+        "scans, a scan against reports, unless --target says otherwise. An index of reports alone is searched by its "
+        "reports."
         "\vExamples:\n"
         "  ctsearch query --index lungs.index --text \"pleural effusion\" -k 5\n"
         "  ctsearch query --index lungs.index --image scan.nii.gz --filter label=emphysema\n"
@@ -309,9 +349,8 @@ static int run(int argc, char **argv)
 
     if (rc)
         return rc;
-    if (!o.has_target)
-        o.target = o.kind == FROM_IMAGE ? CTS_SPACE_TEXT : CTS_SPACE_IMAGE;
-    if (!(rc = cts_session_open_index(&s, o.index, false, o.model, o.kind != FROM_LIKE, &common)))
+    if (!(rc = cts_session_open_index(&s, o.index, false, o.model, o.kind != FROM_LIKE, &common)) &&
+        !(!o.has_target && (rc = default_target(s.index, &o))))
         rc = search(&s, &o, common.json);
     cts_session_close(&s);
     return rc;

@@ -16,7 +16,7 @@ typedef struct {
     bool *replaces; /* [d->n] an item of this name exists */
     size_t n;       /* studies waiting */
     const cts_record *record[CTS_INGEST_BATCH];
-    float *image, *text; /* [CTS_INGEST_BATCH, dim]; image NULL = reports only */
+    float *image, *text; /* [CTS_INGEST_BATCH, dim]; image NULL = reports only; text NULL = no text side */
 } batch;
 
 static char *absolute_path(const char *path)
@@ -48,7 +48,8 @@ static uint32_t label_bits(const cts_record *r)
     return bits;
 }
 
-/* Reports of the batch as texts [n] (NULL where there is none) and their vectors in b->text, row by row. */
+/* Reports of the batch as texts [n] (NULL where there is none) and their vectors in b->text, row by row; a model without
+ * a text side gives texts alone. */
 static int embed_reports(batch *b, char **texts)
 {
     const char *given[CTS_INGEST_BATCH];
@@ -59,16 +60,17 @@ static int embed_reports(batch *b, char **texts)
     for (size_t i = 0; !rc && i < b->n; i++) {
         const cts_record *r = b->record[i];
 
-        if (!r->has_report || (rc = cts_report_text(&s, CTS_TEXT_CLEAN, r->findings, r->impressions)) || !s.n)
+        if (!r->has_report ||
+            (rc = cts_report_text(&s, cts_engine_text_mode(b->s->engine), r->findings, r->impressions)) || !s.n)
             continue;
         if (!(texts[i] = cts_strdup(cts_str_text(&s))))
             rc = cts_fail(CTS_E_NOMEM, "out of memory for reports");
         given[n] = texts[i];
         row[n++] = i;
     }
-    if (!rc)
+    if (!rc && b->text)
         rc = cts_engine_texts(b->s->engine, given, n, b->text, NULL);
-    for (size_t i = n; !rc && i-- > 0;) /* from dense rows to their places, last first: row[i] >= i */
+    for (size_t i = b->text ? n : 0; !rc && i-- > 0;) /* from dense rows to their places, last first: row[i] >= i */
         memmove(b->text + row[i] * dim, b->text + i * dim, dim * sizeof *b->text);
     cts_str_free(&s);
     return rc;
@@ -93,7 +95,7 @@ static int commit(batch *b)
         extra[i] = extra_of(r);
         items[n++] = (cts_index_item){.name = r->stem,
                                       .image = b->image ? b->image + i * dim : NULL,
-                                      .text = texts[i] ? b->text + i * dim : NULL,
+                                      .text = texts[i] && b->text ? b->text + i * dim : NULL,
                                       .volume = r->name,
                                       .patient = r->patient,
                                       .scan = r->scan,
@@ -169,12 +171,13 @@ int cts_ingest(cts_session *s, const cts_dataset *d, bool volumes, bool update, 
     batch b = {.s = s, .r = r, .d = d, .replaces = calloc(d->n + 1, sizeof *b.replaces)};
     const cts_record **wanted = calloc(d->n + 1, sizeof *wanted);
     size_t n = 0, row = CTS_INGEST_BATCH * (size_t)cts_engine_dim(s->engine) * sizeof(float);
+    bool texts = cts_engine_need(s->engine, CTS_SIDE_TEXT) == CTS_OK;
     int rc = CTS_OK;
 
     *r = (cts_ingest_result){0};
-    b.text = malloc(row);
+    b.text = texts ? malloc(row) : NULL;
     b.image = volumes ? malloc(row) : NULL;
-    if (!b.replaces || !wanted || !b.text || (volumes && !b.image))
+    if (!b.replaces || !wanted || (texts && !b.text) || (volumes && !b.image))
         rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
     if (!rc && !(rc = choose(&b, update, wanted, &n)) && n)
         rc = volumes
