@@ -5,6 +5,7 @@
 #include "encoders/encoder.h"
 
 extern const cts_encoder_def cts_encoder_dcformer;
+extern const cts_encoder_def cts_encoder_ctvit;
 extern const cts_encoder_def cts_encoder_bert;
 extern const cts_encoder_def cts_encoder_ct_scroll;
 

@@ -11,6 +11,7 @@
 
 static const cts_encoder_def *const encoders[] = {
     &cts_encoder_dcformer,
+    &cts_encoder_ctvit,
     &cts_encoder_bert,
     &cts_encoder_ct_scroll,
 };

@@ -356,11 +356,28 @@ static void softmax_grad_row(const attention *t, const item *it, float *p, float
         t->isa->softmax_grad(p + lo, dp + lo, hi - lo, 1.0f, lse, delta, t->a->p > 0.0f ? it->keep : NULL);
         clear_outside(p, CTS_TILE_K, lo, hi);
         clear_outside(dp, CTS_TILE_K, lo, hi);
-        if (t->d_bias) {
-            float *d = t->d_bias + (it->head * it->n + i) * it->n + k + lo;
+    }
+}
 
-            t->isa->add(d, d, dp + lo, hi - lo);
+/* Add row i of the score gradients to the bias's. It sums to 0 but for the rounding of o and lse, which sums over whole
+ * rows would pile up: that is taken out first, in proportion to p. */
+static void add_bias_grad(const attention *t, const item *it, float *p, float *dp, int64_t i, int64_t k0, int64_t k1)
+{
+    float *d = t->d_bias + (it->head * it->n + i) * it->n, sum = 0.0f, p_sum = 0.0f;
+    int64_t n_tiles = tiles(k1 - k0);
+
+    for (int64_t k = 0; k < n_tiles; k++) {
+        sum += t->isa->dot(dp + k * it->p_tiles, it->ones, CTS_TILE_K);
+        p_sum += t->isa->dot(p + k * it->p_tiles, it->ones, CTS_TILE_K);
+    }
+    for (int64_t k = 0; k < n_tiles; k++) {
+        float *s = dp + k * it->p_tiles, *to = d + k0 + k * CTS_TILE_K;
+
+        if (p_sum > 0.0f) {
+            t->isa->scale(it->keep, p + k * it->p_tiles, -sum / p_sum, CTS_TILE_K);
+            t->isa->add(s, s, it->keep, CTS_TILE_K);
         }
+        t->isa->add(to, to, s, cts_min_i64(CTS_TILE_K, k1 - k0 - k * CTS_TILE_K));
     }
 }
 
@@ -392,8 +409,11 @@ static void attend_grad(const attention *t, const item *it, float *dq, float *dk
         load_tile(t, it, it->d_o, t->d_o, i, rows, 1.0f);
         scores(t, it, it->p, it->q, it->kt, rows, k0, k1);
         scores(t, it, it->dp, it->d_o, it->vp, rows, k0, k1);
-        for (int64_t r = 0; r < rows; r++)
+        for (int64_t r = 0; r < rows; r++) {
             softmax_grad_row(t, it, it->p + r * CTS_TILE_LD, it->dp + r * CTS_TILE_LD, i + r, k0, k1);
+            if (t->d_bias)
+                add_bias_grad(t, it, it->p + r * CTS_TILE_LD, it->dp + r * CTS_TILE_LD, i + r, k0, k1);
+        }
         times_rows(t, it, out, it->dp, it->kp, rows, k0, k1);
         for (int64_t r = 0; r < rows; r++)
             t->isa->scale(out + r * t->ld, out + r * t->ld, t->a->scale, t->dh);

@@ -200,12 +200,17 @@ typedef struct {
     const cts_view *d_o, *o, *lse;
 } grad_of;
 
+static double probability(const grad_of *g, int64_t i, int64_t j, int64_t head)
+{
+    return exp(score(&g->h, i, j, head) - row_at(g->lse, i)[head * chan_stride(g->lse)]);
+}
+
 /* With P the probabilities and M the dropout factors:  dS_ij = P_ij (M_ij <do_i, v_j> - <do_i, o_i>).
  * *p = P_ij M_ij */
 static double score_grad(const grad_of *g, int64_t i, int64_t j, int64_t head, double *p)
 {
     const heads_of *h = &g->h;
-    double prob = exp(score(h, i, j, head) - row_at(g->lse, i)[head * chan_stride(g->lse)]);
+    double prob = probability(g, i, j, head);
     double drop = drop_factor(h, i, j, head);
 
     *p = prob * drop;
@@ -247,16 +252,28 @@ static void grad_row(const grad_of *g, const cts_view *out, int64_t at, int64_t 
     store_head(h, &out[2], at, head, dv);
 }
 
-/* Entry [head][i][j] of the bias's gradient: the score gradients of all sequences. */
-static void grad_bias(const grad_of *g, const cts_view *out, int64_t head, int64_t i, int64_t j)
+/* Row [head][i] of the bias's gradient: the score gradients of all sequences, added in order. A row of score gradients
+ * sums to 0, and so do sums over whole rows that networks behind a bias take: the rounding of o and of lse, which breaks
+ * that, is taken out by sum(P M <do, v>) / sum(P) in the place of <do, o>. */
+static void grad_bias(const grad_of *g, const cts_view *out, int64_t head, int64_t i)
 {
     int64_t n = g->h.a->seq_len;
-    double sum = 0.0, unused;
 
-    for (int64_t s = 0; s < g->h.rows; s += n)
-        if (visible(&g->h, s + i, s + j))
-            sum += score_grad(g, s + i, s + j, head, &unused);
-    *elem_at(out, (head * n + i) * n + j) = (float)sum;
+    for (int64_t j = 0; j < n; j++)
+        *elem_at(out, (head * n + i) * n + j) = 0.0f;
+    for (int64_t s = 0; s < g->h.rows; s += n) {
+        double sum = 0.0, p_sum = 0.0, p;
+
+        for (int64_t j = s; j < s + n; j++)
+            if (visible(&g->h, s + i, j)) {
+                sum += score_grad(g, s + i, j, head, &p);
+                p_sum += probability(g, s + i, j, head);
+            }
+        for (int64_t j = s; j < s + n; j++)
+            if (visible(&g->h, s + i, j))
+                *elem_at(out, (head * n + i) * n + j - s) +=
+                    (float)(score_grad(g, s + i, j, head, &p) - probability(g, s + i, j, head) * sum / p_sum);
+    }
 }
 
 static int attention_grad_ref(const cts_call *c)
@@ -289,8 +306,8 @@ static int attention_grad_ref(const cts_call *c)
             for (int64_t head = 0; head < a->heads; head++)
                 grad_row(&g, c->out, i, head, offset_at(&g.h, s), offset_at(&g.h, s + 1));
     for (int64_t head = 0; c->node->n_out > 3 && head < a->heads; head++)
-        for (int64_t i = 0; i < a->seq_len * a->seq_len; i++)
-            grad_bias(&g, &c->out[3], head, i / a->seq_len, i % a->seq_len);
+        for (int64_t i = 0; i < a->seq_len; i++)
+            grad_bias(&g, &c->out[3], head, i);
     return CTS_OK;
 }
 
