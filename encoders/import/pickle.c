@@ -60,8 +60,8 @@ static int push_class(cts_pickle_machine *m, const cts_pickle_class *of)
 
 static int take_class(cts_pickle_machine *m, const cts_pickle_class **of)
 {
-    const char *module, *name;
-    size_t n_module, n_name;
+    const char *module = NULL, *name = NULL;
+    size_t n_module = 0, n_name = 0;
     int rc;
 
     if ((rc = cts_pickle_take_line(m, &module, &n_module)) != CTS_OK ||

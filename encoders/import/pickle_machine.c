@@ -245,8 +245,8 @@ int cts_pickle_take_line(cts_pickle_machine *m, const char **p, size_t *n)
 /* STRING of protocol 0: a quoted line. Its escapes are not undone: nothing a weight file needs is written so. */
 int cts_pickle_push_quoted(cts_pickle_machine *m)
 {
-    const char *p;
-    size_t n;
+    const char *p = NULL;
+    size_t n = 0;
     value *v;
     int rc;
 
@@ -304,7 +304,7 @@ int cts_pickle_memo_get(cts_pickle_machine *m, uint64_t i)
     return cts_pickle_push(m, m->memo[i]);
 }
 
-/* ---- marks -------------------------------------------------------------------------------------------------------- */
+/* ---- marks ------------------------------------------------------------------------------------------------------- */
 
 int cts_pickle_mark(cts_pickle_machine *m)
 {
