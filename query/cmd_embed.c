@@ -13,12 +13,14 @@
 #include "query/cli.h"
 #include "query/dataset_options.h"
 #include "query/evaluate.h"
+#include "query/orientation.h"
 #include "query/session.h"
 
 #define TEXTS_AT_ONCE 32
 
 typedef struct {
     const char *model, *out;
+    cts_overrides over;
     bool text;
     cts_dataset_paths data;
 } options;
@@ -27,6 +29,8 @@ static const struct argp_option argp_options[] = {
     {"model", 'm', "DIR", 0, "Model folder or run folder (needed)", 0},
     {"out", 'o', "FILE.npy", 0, "float32 [n, d], with FILE.json beside it (needed)", 0},
     {"text", 't', NULL, 0, "Embed reports instead of volumes", 0},
+    CTS_OPTION_RECIPE,
+    CTS_OPTION_REPORT_TEXT,
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -44,6 +48,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 't':
         o->text = true;
+        return 0;
+    case CTS_KEY_RECIPE:
+        o->over.recipe = arg;
+        return 0;
+    case CTS_KEY_REPORT_TEXT:
+        o->over.report_text = arg;
         return 0;
     case ARGP_KEY_END:
         if (!o->model || !o->out)
@@ -94,7 +104,7 @@ static int embed_reports(cts_engine *e, const cts_dataset *d, cts_embeddings *x,
 
         if (cts_interrupted())
             rc = cts_fail(CTS_E_INTERRUPTED, "reports: interrupted after %zu of %zu; nothing was written", i, d->n);
-        else if (r->has_report && (rc = cts_report_text(&s, CTS_TEXT_CLEAN, r->findings, r->impressions)))
+        else if (r->has_report && (rc = cts_report_text(&s, cts_engine_text_mode(e), r->findings, r->impressions)))
             break;
         else if (!r->has_report || !s.n) {
             cts_log(CTS_LOG_WARN, "skipped: %s: no report", r->name);
@@ -120,9 +130,10 @@ static int embed_reports(cts_engine *e, const cts_dataset *d, cts_embeddings *x,
 }
 
 /* FILE.json: what the rows are and what they were made with. */
-static json_t *sidecar(const options *o, const cts_engine *e, const cts_dataset *set, const cts_embeddings *x,
+static json_t *sidecar(const options *o, const cts_session *s, const cts_dataset *set, const cts_embeddings *x,
                        size_t skipped)
 {
+    const cts_engine *e = s->engine;
     const cts_model_digests *d = cts_engine_digests(e);
     json_t *ids = json_array(), *names = json_array();
 
@@ -132,26 +143,30 @@ static json_t *sidecar(const options *o, const cts_engine *e, const cts_dataset 
         json_array_append_new(ids, json_string(x->id[i]));
         json_array_append_new(names, json_string(set->records[r].name));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:{s:s, s:s, s:s}, s:s, s:o, s:o}", "what", o->text ? "text" : "image",
-                     "n", (json_int_t)x->n, "d", (json_int_t)cts_engine_dim(e), "skipped", (json_int_t)skipped, "model",
-                     cts_engine_path(e), "digests", "model", d->model, "tokenizer", d->tokenizer, "recipe", d->recipe,
-                     "recipe", cts_engine_recipe(e)->name, "ids", ids, "volumes", names);
+    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:o, s:o, s:o, s:o}", "what",
+                     o->text ? "text" : "image", "n", (json_int_t)x->n, "d", (json_int_t)cts_engine_dim(e), "skipped",
+                     (json_int_t)skipped, "model", cts_engine_path(e), "digests", "model", d->model, "tokenizer",
+                     d->tokenizer, "recipe", d->recipe, "recipe", cts_engine_recipe(e)->name, "report_text",
+                     cts_text_mode_name(cts_engine_text_mode(e)), "warnings", cts_session_warnings(s), "orientations",
+                     cts_orientations_json(cts_engine_orientations(e)), "ids", ids, "volumes", names);
 }
 
-static int save(const options *o, const cts_engine *e, const cts_dataset *set, const cts_embeddings *x, size_t skipped,
+static int save(const options *o, const cts_session *s, const cts_dataset *set, const cts_embeddings *x, size_t skipped,
                 bool json)
 {
+    const cts_engine *e = s->engine;
     char *side = cts_asprintf("%.*s.json", (int)strlen(o->out) - 4, o->out);
-    json_t *j = side ? sidecar(o, e, set, x, skipped) : NULL;
+    json_t *j = side ? sidecar(o, s, set, x, skipped) : NULL;
     int rc = j ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for the result");
 
     if (!rc && !(rc = cts_npy_save_f32(o->out, o->text ? x->text : x->image, x->n, (size_t)cts_engine_dim(e))) &&
         (rc = cts_json_save(j, side)))
         unlink(o->out); /* rows without their ids are worth nothing */
     if (!rc && json)
-        rc = cts_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "out", o->out, "json", side, "what",
+        rc = cts_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "out", o->out, "json", side, "what",
                                       o->text ? "text" : "image", "n", (json_int_t)x->n, "d",
-                                      (json_int_t)cts_engine_dim(e), "skipped", (json_int_t)skipped));
+                                      (json_int_t)cts_engine_dim(e), "skipped", (json_int_t)skipped, "warnings",
+                                      cts_session_warnings(s)));
     else if (!rc)
         printf("%s: float32 [%zu, %lld] of %s; ids in %s\n", o->out, x->n, (long long)cts_engine_dim(e),
                o->text ? "reports" : "volumes", side);
@@ -175,13 +190,14 @@ static int run(int argc, char **argv)
         "\vExample:\n  ctsearch embed --model runs/nano --volumes ct/ --out ct.npy",
         &o, &common, &cts_dataset_argp, &o.data);
 
-    if (!rc && !(rc = cts_dataset_open(&d, &o.data)) && !(rc = cts_session_open_model(&s, o.model, &common)))
+    if (!rc && !(rc = cts_dataset_open(&d, &o.data)) && !(rc = cts_session_open_model(&s, o.model, &common)) &&
+        !(rc = cts_session_override(&s, &o.over)))
         rc = o.text ? embed_reports(s.engine, d, &x, &skipped)
                     : cts_embeddings_compute(&x, s.engine, d, false, cts_session_threads(&s), "volumes", &skipped);
     if (!rc && !x.n)
         rc = cts_fail(CTS_E_INPUT, "%s: got nothing to embed from %zu records, allowed: at least one", o.out, d->n);
     if (!rc)
-        rc = save(&o, s.engine, d, &x, skipped, common.json);
+        rc = save(&o, &s, d, &x, skipped, common.json);
     if (!rc && skipped)
         rc = cts_fail(CTS_E_PARTIAL, "%zu of %zu records were skipped, each for the reason given above", skipped, d->n);
     cts_embeddings_free(&x);

@@ -143,10 +143,10 @@ static int score(cts_session *s, const options *o, bool json)
     cts_zeroshot z = {0};
     float *vector = malloc((size_t)cts_engine_dim(s->engine) * sizeof *vector);
     json_t *list = json ? json_array() : NULL, *skipped = json_array();
-    int rc = vector ? cts_engine_need(e, CTS_SIDE_IMAGE) : cts_fail(CTS_E_NOMEM, "out of memory for a vector");
+    int rc = vector ? cts_engine_need(s->engine, CTS_SIDE_IMAGE) : cts_fail(CTS_E_NOMEM, "out of memory for a vector");
 
     if (!rc)
-        rc = cts_zeroshot_init(&z, e);
+        rc = cts_zeroshot_open(&z, s->engine, o->prompts);
     for (size_t i = 0; !rc && i < o->n; i++) {
         if (cts_interrupted())
             rc = cts_fail(CTS_E_INTERRUPTED, "score: interrupted after %zu of %zu volumes", i, o->n);
