@@ -1,0 +1,48 @@
+/* What the families share. SPDX-License-Identifier: MIT */
+#ifndef CTS_ENCODERS_IMPORT_FAMILIES_INTERNAL_H
+#define CTS_ENCODERS_IMPORT_FAMILIES_INTERNAL_H
+
+#include "encoders/import/families.h"
+
+extern const cts_import_family cts_import_dcformer, cts_import_med3dvlm, cts_import_ctclip, cts_import_ct_scroll,
+    cts_import_bert, cts_import_sentence_transformer;
+
+/* A sentence for the user. */
+int cts_import_note(cts_import_draft *d, const char *fmt, ...) CTS_PRINTF(2, 3);
+void cts_import_section_add(cts_import_draft *d, const char *from, const char *to, const cts_import_rule *rules, int n);
+/* The one value of a tensor of one element. */
+int cts_import_scalar(double *out, const cts_weight *t);
+/* [a, b, ..] */
+json_t *cts_import_ints(const int64_t *v, int n);
+
+/* ---- BERT as a text side (family_bert.c) ---- */
+
+/* Does a BERT or DistilBERT lie under this prefix? */
+bool cts_import_has_bert(const cts_import_keys *k, const char *prefix);
+/* {"encoder": "bert", "config": {..}} of the weights under prefix, and the sections that map them to text_transformer.
+ * Fields that no shape shows come from o->config (checked against the shapes) or are BERT's own. */
+int cts_import_bert_side(json_t **out, cts_import_draft *d, const cts_import_keys *k, const char *prefix,
+                         const cts_import_options *o);
+
+/* ---- DCFormer as an image side (family_dcformer.c) ---- */
+
+bool cts_import_has_dcformer(const cts_import_keys *k, const char *prefix);
+/* {"encoder": "dcformer", "config": {..}} and the section that maps prefix to visual_transformer. `projection` is the
+ * weight of the image projection, whose width tells the reduction; NULL = channel. *width: of the vector. */
+int cts_import_dcformer_side(json_t **out, int64_t *width, cts_import_draft *d, const cts_import_keys *k,
+                             const char *prefix, const cts_weight *projection, const cts_import_options *o);
+
+/* ---- the pair ---- */
+
+/* d->config from its sides (references taken over, NULL = absent; both also when it fails). Without a projection on a
+ * side its vector is the embedding. temperature: {..} or NULL for the constant 1. */
+typedef struct {
+    json_t *image, *text, *temperature;
+    bool image_projection, text_projection;
+    int64_t latent_dim;
+    const char *report_text; /* NULL = the default */
+    int64_t max_length;      /* 0 = the encoder's */
+} cts_import_pair;
+int cts_import_pair_config(cts_import_draft *d, cts_import_pair *p);
+
+#endif
