@@ -38,8 +38,8 @@ int cts_label_map_find(const char *name, const cts_label_map **out);
 void cts_label_map_scores(const cts_label_map *map, const float *scores, size_t n, float *out);
 /* columns [n_columns]: names of the other file's columns; values uint8 [n, n_columns] of 0 and 1 -> out [n, map->n]. A
  * column belongs to a rule when it has that name, or that name before a '*' (the public files have one column for each
- * finding and place, `nodule*right_upper`). Where a
- * column bears the rule's own name (a file mapped before), it alone counts. CTS_E_INPUT names a rule none of whose columns is there. */
+ * finding and place, `nodule*right_upper`). Where a column bears the rule's own name (a file mapped before), it alone
+ * counts. CTS_E_INPUT names a rule none of whose columns is there. */
 int cts_label_map_labels(const cts_label_map *map, const char *const *columns, size_t n_columns, const uint8_t *values,
                          size_t n, uint8_t *out);
 

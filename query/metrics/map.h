@@ -33,8 +33,9 @@ int cts_map_parts(cts_map_rule rule, const uint8_t *labels, size_t n, size_t m, 
                   size_t *gallery, size_t *queries);
 
 /* The k nearest gallery rows of every row by cosine, self removed where the rule says so: row [n, k], filled up with
- * -1. embeddings [n, d]; they are normalised in a copy. CTS_E_INPUT names a row that is not finite or is zero. Tiled:
- * memory O(n (d + k)). */
+ * -1. embeddings [n, d] of any length; products are those of query/metrics/pairs.h, divided by both lengths in fp32,
+ * as CT-CLIP's script does. CTS_E_INPUT names a row that is zero or not finite, or whose square is. Tiled: memory
+ * O(n k + threads d). */
 int cts_map_neighbours(cts_map_rule rule, const float *embeddings, size_t n, size_t d, const uint8_t *labels, size_t m,
                        size_t k, cts_pool *pool, int64_t *row);
 /* The same from a matrix of scores [n, n]. NaN: CTS_E_INPUT. */

@@ -8,43 +8,24 @@
 #include "query/metrics/pairs.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "kernels/base/arena.h"
-#include "kernels/base/check.h"
 #include "kernels/base/status.h"
 #include "query/metrics/pairs_internal.h"
-
-#define BLOCK_ROWS 2016 /* packed texts of a worker, a multiple of every strip: 4 MB at 512 dimensions, read in order */
-#define BLOCK_COLS 256  /* packed images: half a megabyte, stays in the second-level cache */
-
-typedef struct {
-    int64_t group;
-    int32_t row;
-} member;
 
 typedef struct {
     const cts_pair_kernels *k;
     const float *text, *image;
     size_t n, d;
-    const member *members; /* [n] by group, then by row */
+    const int64_t *group;  /* NULL: every pair is its own */
+    const int32_t *member; /* [n] rows by group, then by number */
     float *own_t, *own_i;  /* [n] score to beat */
     int32_t *target_t, *target_i;
     uint32_t *count_t; /* [n] */
     uint32_t *count_i; /* [workers, n] */
 } pairs;
-
-/* rows of v (chosen by `row`, or first, first + 1, ...) -> packed [d, width], columns that are left over zero. */
-static void pack(float *out, const float *v, size_t d, const member *row, size_t first, size_t count, size_t width)
-{
-    for (size_t r = 0; r < width; r++) {
-        const float *from = r < count ? v + (row ? (size_t)row[r].row : first + r) * d : NULL;
-
-        for (size_t k = 0; k < d; k++)
-            out[k * width + r] = from ? from[k] : 0.0f;
-    }
-}
 
 /* ---- the scores to beat ---- */
 
@@ -56,7 +37,7 @@ static void better(float *own, int32_t *target, float score, int32_t row)
     }
 }
 
-static void group_targets(pairs *p, const member *g, size_t n, float *a, float *b)
+static void group_targets(pairs *p, const int32_t *g, size_t n, float *a, float *b)
 {
     float tile[CTS_PAIR_ROWS_MAX * CTS_PAIR_COLS_MAX] __attribute__((aligned(64)));
     size_t rows = (size_t)p->k->rows, cols = (size_t)p->k->cols;
@@ -64,21 +45,26 @@ static void group_targets(pairs *p, const member *g, size_t n, float *a, float *
     for (size_t i0 = 0; i0 < n; i0 += rows) {
         size_t ni = n - i0 < rows ? n - i0 : rows;
 
-        pack(a, p->text, p->d, g + i0, 0, ni, rows);
+        cts_pair_pack(a, p->text, p->d, g + i0, 0, ni, rows);
         for (size_t j0 = 0; j0 < n; j0 += cols) {
             size_t nj = n - j0 < cols ? n - j0 : cols;
 
-            pack(b, p->image, p->d, g + j0, 0, nj, cols);
+            cts_pair_pack(b, p->image, p->d, g + j0, 0, nj, cols);
             p->k->tile(tile, cols, a, b, p->d);
             for (size_t i = 0; i < ni; i++)
                 for (size_t j = 0; j < nj; j++) {
-                    int32_t t = g[i0 + i].row, v = g[j0 + j].row;
+                    int32_t t = g[i0 + i], v = g[j0 + j];
 
                     better(&p->own_t[t], &p->target_t[t], tile[i * cols + j], v);
                     better(&p->own_i[v], &p->target_i[v], tile[i * cols + j], t);
                 }
         }
     }
+}
+
+static bool same_group(const pairs *p, size_t a, size_t b)
+{
+    return p->group && p->group[p->member[a]] == p->group[p->member[b]];
 }
 
 /* Worker ith takes the groups that begin in its share of the members. */
@@ -93,10 +79,10 @@ static int target_part(void *ctx, int ith, int nth)
         return cts_fail(CTS_E_NOMEM, "out of memory for tiles of %zu components", p->d);
     cts_split((int64_t)p->n, 1, ith, nth, &lo, &hi);
     for (size_t i = (size_t)lo, j; i < (size_t)hi; i = j) {
-        for (j = i + 1; j < p->n && p->members[j].group == p->members[i].group; j++)
+        for (j = i + 1; j < p->n && same_group(p, j, i); j++)
             ;
-        if (i == 0 || p->members[i - 1].group != p->members[i].group)
-            group_targets(p, p->members + i, j - i, a, b);
+        if (i == 0 || !same_group(p, i - 1, i))
+            group_targets(p, p->member + i, j - i, a, b);
     }
     cts_aligned_free(a);
     return CTS_OK;
@@ -112,73 +98,50 @@ static uint32_t count_row(const cts_pair_kernels *k, const float *s, size_t j0, 
     return k->at_least(s, before, own) + k->above(s + before, n - before, own);
 }
 
-static void count_block(pairs *p, size_t i0, size_t ni, size_t j0, size_t nj, const float *a, const float *b,
-                        float *tile, uint32_t *count_i)
+typedef struct {
+    pairs *p;
+    uint32_t *count_i; /* the worker's own */
+} count_task;
+
+static void count_strip(void *ctx, size_t i0, size_t ni, size_t j0, size_t nj, const float *s, size_t stride)
 {
-    size_t rows = (size_t)p->k->rows, cols = (size_t)p->k->cols;
+    const count_task *c = ctx;
+    pairs *p = c->p;
 
-    for (size_t i = 0; i < ni; i += rows) {
-        for (size_t j = 0; j < nj; j += cols)
-            p->k->tile(tile + j, BLOCK_COLS, a + i * p->d, b + j * p->d, p->d);
-        for (size_t r = i; r < ni && r < i + rows; r++) {
-            const float *s = tile + (r - i) * BLOCK_COLS;
-            size_t t = i0 + r;
-
-            p->count_t[t] += count_row(p->k, s, j0, nj, p->own_t[t], p->target_t[t]);
-            p->k->columns(count_i + j0, s, p->own_i + j0, p->target_i + j0, (int32_t)t, nj);
-        }
+    for (size_t t = i0; t < i0 + ni; t++, s += stride) {
+        p->count_t[t] += count_row(p->k, s, j0, nj, p->own_t[t], p->target_t[t]);
+        p->k->columns(c->count_i + j0, s, p->own_i + j0, p->target_i + j0, (int32_t)t, nj);
     }
 }
 
 static int count_part(void *ctx, int ith, int nth)
 {
     pairs *p = ctx;
-    size_t rows = (size_t)p->k->rows, cols = (size_t)p->k->cols, block = BLOCK_ROWS;
-    float *a, *b, *tile;
+    count_task c = {p, p->count_i + (size_t)ith * p->n};
     int64_t lo, hi;
 
-    cts_split((int64_t)p->n, (int64_t)rows, ith, nth, &lo, &hi);
-    if ((size_t)(hi - lo) < block)
-        block = ((size_t)(hi - lo) + rows - 1) / rows * rows;
-    a = cts_aligned_alloc(block * p->d * sizeof *a + 64);
-    b = cts_aligned_alloc(BLOCK_COLS * p->d * sizeof *b + 64);
-    tile = cts_aligned_alloc(CTS_PAIR_ROWS_MAX * BLOCK_COLS * sizeof *tile);
-    for (size_t i0 = (size_t)lo; a && b && tile && i0 < (size_t)hi; i0 += block) {
-        size_t ni = (size_t)hi - i0 < block ? (size_t)hi - i0 : block;
-
-        for (size_t i = 0; i < ni; i += rows)
-            pack(a + i * p->d, p->text, p->d, NULL, i0 + i, ni - i, rows);
-        for (size_t j0 = 0; j0 < p->n; j0 += BLOCK_COLS) {
-            size_t nj = p->n - j0 < BLOCK_COLS ? p->n - j0 : BLOCK_COLS;
-
-            for (size_t j = 0; j < nj; j += cols)
-                pack(b + j * p->d, p->image, p->d, NULL, j0 + j, nj - j, cols);
-            count_block(p, i0, ni, j0, nj, a, b, tile, p->count_i + (size_t)ith * p->n);
-        }
-    }
-    cts_aligned_free(tile);
-    cts_aligned_free(b);
-    cts_aligned_free(a);
-    return a && b && tile ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for tiles of %zu components", p->d);
+    cts_split((int64_t)p->n, p->k->rows, ith, nth, &lo, &hi);
+    return cts_pair_sweep(p->k, p->text, (size_t)lo, (size_t)hi, p->image, p->n, p->d, count_strip, &c);
 }
 
 /* ---- the whole ---- */
 
-static int by_group(const void *a, const void *b)
+static int by_group(const void *a, const void *b, void *ctx)
 {
-    const member *x = a, *y = b;
+    const int64_t *group = ctx;
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
 
-    return x->group != y->group ? (x->group > y->group) - (x->group < y->group) : (x->row > y->row) - (x->row < y->row);
+    return group[x] != group[y] ? (group[x] > group[y]) - (group[x] < group[y]) : (x > y) - (x < y);
 }
 
-static member *sort_members(const int64_t *group, size_t n)
+static int32_t *sort_members(const int64_t *group, size_t n)
 {
-    member *m = malloc(n * sizeof *m);
+    int32_t *m = malloc(n * sizeof *m);
 
     for (size_t i = 0; m && i < n; i++)
-        m[i] = (member){group ? group[i] : (int64_t)i, (int32_t)i};
+        m[i] = (int32_t)i;
     if (m && group)
-        qsort(m, n, sizeof *m, by_group);
+        qsort_r(m, n, sizeof *m, by_group, (void *)group);
     return m;
 }
 
@@ -225,8 +188,8 @@ static int run(pairs *p, cts_pool *pool, int64_t *rank_t2i, int64_t *rank_i2t)
 int cts_pair_ranks(const float *text, const float *image, size_t n, size_t d, const int64_t *group, cts_pool *pool,
                    int64_t *rank_t2i, int64_t *rank_i2t)
 {
-    pairs p = {.text = text, .image = image, .n = n, .d = d};
-    member *members = NULL;
+    pairs p = {.text = text, .image = image, .n = n, .d = d, .group = group};
+    int32_t *members = NULL;
     uint32_t *count = NULL;
     float *own = NULL;
     int32_t *target = NULL;
@@ -242,7 +205,7 @@ int cts_pair_ranks(const float *text, const float *image, size_t n, size_t d, co
     own = malloc(2 * n * sizeof *own);
     target = malloc(2 * n * sizeof *target);
     count = calloc((1 + (size_t)cts_pool_size(pool)) * n, sizeof *count);
-    p.members = members = sort_members(group, n);
+    p.member = members = sort_members(group, n);
     if (own && target && count && members) {
         p.own_t = own;
         p.own_i = own + n;
