@@ -97,14 +97,12 @@ static int load_text_mode(cts_engine *e)
     return rc ? cts_fail_in(CTS_E_FORMAT, "%s/config.json: \"report_text\"", cts_engine_path(e)) : CTS_OK;
 }
 
-/* A model of images alone needs no tokenizer. */
+/* A model of images alone needs no tokenizer; a pair that was imported without one embeds its volumes until it has one.
+ */
 static int load_tokenizer(cts_engine *e)
 {
-    if (!e->clip->config.encoder[CTS_SIDE_TEXT])
+    if (!e->clip->config.encoder[CTS_SIDE_TEXT] || !e->model->tokenizer_path)
         return CTS_OK;
-    if (!e->model->tokenizer_path)
-        return cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model",
-                        e->path);
     return cts_tokenizer_open(&e->own_tokenizer, e->model->tokenizer_path);
 }
 
@@ -318,6 +316,9 @@ int cts_engine_texts(cts_engine *e, const char *const *texts, size_t n, float *o
         return CTS_OK;
     if ((rc = tower(e, CTS_SIDE_TEXT, &t)))
         return rc;
+    if (!e->tokenizer)
+        return cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model",
+                        cts_engine_path(e));
     max = (int32_t)cts_tower_max_length(t);
     ids = calloc(n, sizeof *ids);
     n_ids = calloc(n, sizeof *n_ids);

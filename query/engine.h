@@ -26,7 +26,7 @@ void cts_engine_close(cts_engine *e); /* NULL allowed */
 int64_t cts_engine_dim(const cts_engine *e);
 const cts_clip *cts_engine_clip(const cts_engine *e);
 const cts_recipe *cts_engine_recipe(const cts_engine *e); /* zeroed when the model has no image side and no recipe */
-const cts_tokenizer *cts_engine_tokenizer(const cts_engine *e); /* NULL without a text side */
+const cts_tokenizer *cts_engine_tokenizer(const cts_engine *e); /* NULL without a text side or a tokenizer */
 const char *cts_engine_path(const cts_engine *e);               /* of the model folder; "" when wrapped */
 /* Digests an index is made with: model, tokenizer, recipe. Empty strings when wrapped. */
 const cts_model_digests *cts_engine_digests(const cts_engine *e);
