@@ -1,5 +1,5 @@
-/* CT-ViT (Hamamci et al., "GenerateCT", 2023), the image encoder of CT-CLIP (Hamamci et al. 2024), as its published code
- * builds it.
+/* CT-ViT (Hamamci et al., "GenerateCT", 2023), the image encoder of CT-CLIP (Hamamci et al. 2024), as its published
+ * code builds it.
  *
  *   volume [N, z, x, y]
  *   patches       pt x p1 x p2 voxels, y fastest; layer norm, linear to D, layer norm      [N, t, h, w, D]
@@ -275,8 +275,8 @@ static cts_tensor *residual(cts_build *b, cts_tensor *x, cts_tensor *f, bool sum
     return summed ? f : cts_op_add(b->graph, f, x);
 }
 
-/* Layers and the norm behind them; `name` is the transformer's in the traces. x [N, .., .., .., D], sequences of seq_len
- * tokens back to back; grid is what the PEG takes a sample's buffer for. */
+/* Layers and the norm behind them; `name` is the transformer's in the traces. x [N, .., .., .., D], sequences of
+ * seq_len tokens back to back; grid is what the PEG takes a sample's buffer for. */
 static cts_tensor *transformer(cts_build *b, const ctvit *c, cts_tensor *x, const char *name, int64_t depth,
                                cts_tensor *bias, int64_t seq_len, const int64_t grid[5])
 {

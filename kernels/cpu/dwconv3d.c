@@ -1,5 +1,5 @@
-/* Depthwise convolution over three axes, row by row of the last one: the taps that lie inside are listed once a row, and
- * runs of voxels that see the same of them are done in one go. SPDX-License-Identifier: MIT */
+/* Depthwise convolution over three axes, row by row of the last one: the taps that lie inside are listed for every run
+ * of voxels that see the same of them, and the run is done in one go. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "kernels/cpu/cpu_kernels.h"

@@ -24,10 +24,9 @@ bool cts_ctclip_max_near(const cts_golden *g, const char *name, const float *got
                          double absolute);
 
 /* All gradients of the file named <prefix><parameter> against grads: every stored one must belong to a parameter and
- * the other way round, the parameters of metadata
- * "without_gradient" must not exist. Those of "zero_gradient" are sums of terms that cancel: they are held to 1e-6, or to
- * 1e-6 of the file's largest gradient where that is above 1 (the published float32 run itself is 5e-6 off in
- * ctvit_mini, whose largest is 15). */
+ * the other way round, the parameters of metadata "without_gradient" must not exist. Those of "zero_gradient" are sums
+ * of terms that cancel: they are held to 1e-6, or to 1e-6 of the file's largest gradient where that is above 1 (the
+ * published float32 run itself is 5e-6 off in ctvit_mini, whose largest is 15). */
 bool cts_ctclip_grads_near(const cts_golden *g, const char *prefix, const cts_params *p, const cts_grads *grads,
                            double relative);
 
