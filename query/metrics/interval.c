@@ -38,8 +38,8 @@ static double quantile(const double *sorted, size_t n, double at)
 
 int cts_interval_percentile(const double *sample, size_t n, double alpha, cts_interval *out)
 {
-    double *sorted;
-    size_t d;
+    double *sorted = NULL;
+    size_t d = 0;
     int rc = sort_defined(&sorted, sample, n, &d);
 
     if (rc)
@@ -61,8 +61,8 @@ static double four_digits(double x)
 int cts_interval_ctclip(const double *sample, size_t n, cts_interval *out)
 {
     const double alpha = 0.05;
-    size_t d, lower, upper;
-    double *sorted;
+    size_t d = 0, lower, upper;
+    double *sorted = NULL;
     int rc = sort_defined(&sorted, sample, n, &d);
 
     if (rc)
