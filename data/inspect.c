@@ -104,7 +104,8 @@ static void judge(cts_scan_facts *f, const cts_volume *v, const double csv[2])
 
 int cts_inspect_volume(cts_scan_facts *f, const cts_volume *v, const char *path, const double csv[2])
 {
-    int rc;
+    int axis[3], rc;
+    bool flip[3];
 
     CTS_ASSERT(v->voxels, "%s: nothing to inspect without voxels", path);
     memset(f, 0, sizeof *f);
@@ -118,6 +119,11 @@ int cts_inspect_volume(cts_scan_facts *f, const cts_volume *v, const char *path,
     f->has_affine = v->has_affine;
     memcpy(f->affine, v->affine, sizeof f->affine);
     cts_volume_axis_codes(v, f->codes);
+    if ((rc = cts_volume_orientation(v, "LPS", axis, flip)))
+        return rc;
+    if (!v->has_affine)
+        flip[0] = flip[1] = flip[2] = false;
+    cts_volume_orientation_text(axis, flip, f->to_lps);
     f->oblique_deg = cts_volume_oblique(v);
     snprintf(f->datatype, sizeof f->datatype, "%s", v->datatype);
     f->slope = v->slope;

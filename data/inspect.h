@@ -22,6 +22,7 @@ typedef struct {
     bool has_affine;
     double affine[3][4];
     char codes[4];      /* axis codes, "LPS" */
+    char to_lps[64];    /* what a recipe of LPS does to the axes: "as stored", "flipped i,j" */
     double oblique_deg; /* largest angle between a voxel axis and its world axis */
     char datatype[16];
     double slope, inter; /* of the header */

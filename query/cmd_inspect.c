@@ -154,7 +154,7 @@ static void print_facts(const cts_scan_facts *f, const char *path)
            (long long)f->dim[1], (long long)f->dim[2], f->spacing[0], f->spacing[1], f->spacing[2], f->extent[0],
            f->extent[1], f->extent[2]);
     if (f->has_affine)
-        printf("  orientation  %s, oblique by %.1f degrees\n", f->codes, f->oblique_deg);
+        printf("  orientation  %s, oblique by %.1f degrees; to LPS: %s\n", f->codes, f->oblique_deg, f->to_lps);
     else
         printf("  orientation  %s, assumed: the file has neither sform nor qform\n", f->codes);
     printf("  stored       %s, slope %g, inter %g, values %g to %g%s\n", f->datatype, f->slope, f->inter, f->raw_min,
@@ -198,12 +198,12 @@ static json_t *facts_json(const cts_scan_facts *f, const char *path)
     for (int i = 0; i < f->n_warnings; i++)
         json_array_append_new(warnings, json_string(f->warning[i]));
     return json_pack(
-        "{s:s, s:I, s:[I,I,I], s:[f,f,f], s:[f,f,f], s:s, s:b, s:f, s:s, s:f, s:f, s:f, s:f, s:b, s:o, s:o}", "file",
-        path, "bytes", (json_int_t)f->file_bytes, "dim", (json_int_t)f->dim[0], (json_int_t)f->dim[1],
+        "{s:s, s:I, s:[I,I,I], s:[f,f,f], s:[f,f,f], s:s, s:s, s:b, s:f, s:s, s:f, s:f, s:f, s:f, s:b, s:o, s:o}",
+        "file", path, "bytes", (json_int_t)f->file_bytes, "dim", (json_int_t)f->dim[0], (json_int_t)f->dim[1],
         (json_int_t)f->dim[2], "spacing", f->spacing[0], f->spacing[1], f->spacing[2], "extent", f->extent[0],
-        f->extent[1], f->extent[2], "orientation", f->codes, "has_affine", f->has_affine, "oblique_deg", f->oblique_deg,
-        "datatype", f->datatype, "slope", f->slope, "inter", f->inter, "stored_min", f->raw_min, "stored_max",
-        f->raw_max, "constant", f->constant, "hu", hu_json(f), "warnings", warnings);
+        f->extent[1], f->extent[2], "orientation", f->codes, "to_lps", f->to_lps, "has_affine", f->has_affine,
+        "oblique_deg", f->oblique_deg, "datatype", f->datatype, "slope", f->slope, "inter", f->inter, "stored_min",
+        f->raw_min, "stored_max", f->raw_max, "constant", f->constant, "hu", hu_json(f), "warnings", warnings);
 }
 
 /* ---- pictures --------------------------------------------------------------------------------------------------- */

@@ -5,6 +5,8 @@
 
 #include "kernels/base/status.h"
 #include "query/dataset_options.h"
+#include "query/orientation.h"
+#include "query/session.h"
 #include "query/train_run.h"
 
 typedef struct {
@@ -94,7 +96,7 @@ static const struct argp_option argp_options[] = {
     {"text-init", KEY_TEXT_INIT, "X", 0, "Standard deviation of its initial weights (default 0.05; BERT: 0.02)", 4},
     {"no-projection-norm", KEY_NO_NORM, NULL, 0, "No batch norm before a new model's projections, as published", 4},
     {NULL, 0, NULL, 0, "Volumes:", 5},
-    {"recipe", KEY_RECIPE, "NAME", 0, "Named preprocessing, such as dcformer-512 (the default)", 5},
+    {"recipe", KEY_RECIPE, "NAME|FILE.json", 0, "Named preprocessing, such as dcformer-512 (the default)", 5},
     {"size", KEY_SIZE, "Z,X,Y", 0, "Free recipe: voxels of the tensor", 5},
     {"spacing", KEY_SPACING, "Z,X,Y", 0, "Free recipe: mm; 0,0,0 fits the whole field of view into the size (default)",
      5},
@@ -113,6 +115,7 @@ static const struct argp_option argp_options[] = {
     {"betas", KEY_BETAS, "B1,B2", 0, "Of AdamW (default 0.9,0.98)", 6},
     {"clip", KEY_CLIP, "X", 0, "Largest gradient norm; 0 = no clipping (default 1)", 6},
     {"max-tokens", KEY_TOKENS, "N", 0, "Longest text (default 256)", 6},
+    CTS_OPTION_REPORT_TEXT,
     {"text-draw", KEY_DRAW, "KIND", 0,
      "sentences: a part of the report, another each epoch; report: all of it (default sentences)", 6},
     {"impression-epochs", KEY_IMPRESSIONS, "N", 0,
@@ -179,8 +182,11 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
 static error_t parse_volumes(options *o, int key, char *arg, struct argp_state *state)
 {
     switch (key) {
+    case CTS_KEY_REPORT_TEXT:
+        o->s.report_text = arg;
+        return 0;
     case KEY_RECIPE:
-        if (cts_recipe_find(&o->s.recipe, arg))
+        if (cts_recipe_open(&o->s.recipe, arg))
             argp_error(state, "--recipe: %s", cts_error());
         o->s.recipe_given = true;
         return 0;
@@ -368,6 +374,8 @@ static int print_summary(const cts_train_summary *sum, const cts_common *common)
                   "first_loss", sum->loop.first_loss, "last_loss", sum->loop.last_loss, "peak_bytes",
                   (json_int_t)sum->loop.peak_bytes, "without_volume", (json_int_t)sum->without_volume, "without_report",
                   (json_int_t)sum->without_report);
+    if (j)
+        json_object_set_new(j, "orientations", cts_orientations_json(&sum->axes));
     if (j && sum->validated) {
         json_object_set_new(j, "valid_loss", isnan(sum->valid_loss) ? json_null() : json_real(sum->valid_loss));
         json_object_set_new(j, "zeroshot", cts_zeroshot_result_json(&sum->zeroshot));

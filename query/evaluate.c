@@ -98,7 +98,8 @@ static int encode_reports(collect *c)
     int rc = texts ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for reports");
 
     for (size_t i = 0; !rc && i < c->x->n; i++)
-        if (!(rc = cts_report_text(&s, CTS_TEXT_CLEAN, c->records[i]->findings, c->records[i]->impressions)) &&
+        if (!(rc = cts_report_text(&s, cts_engine_text_mode(c->e), c->records[i]->findings,
+                                   c->records[i]->impressions)) &&
             !(texts[i] = cts_strdup(cts_str_text(&s))))
             rc = cts_fail(CTS_E_NOMEM, "out of memory for reports");
     if (!rc)
@@ -111,9 +112,9 @@ static int encode_reports(collect *c)
 }
 
 /* A record that can be used: with a report that says something, when reports are needed. */
-static bool usable(const cts_record *r, bool texts, cts_str *s)
+static bool usable(const cts_record *r, bool texts, cts_text_mode mode, cts_str *s)
 {
-    return !texts || (r->has_report && !cts_report_text(s, CTS_TEXT_CLEAN, r->findings, r->impressions) && s->n);
+    return !texts || (r->has_report && !cts_report_text(s, mode, r->findings, r->impressions) && s->n);
 }
 
 int cts_embeddings_compute(cts_embeddings *x, cts_engine *e, const cts_dataset *d, bool texts, int threads,
@@ -128,7 +129,7 @@ int cts_embeddings_compute(cts_embeddings *x, cts_engine *e, const cts_dataset *
     if (!wanted || !c.records)
         rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
     for (size_t i = 0; !rc && i < d->n; i++) {
-        if (usable(&d->records[i], texts, &s))
+        if (usable(&d->records[i], texts, cts_engine_text_mode(e), &s))
             wanted[n++] = &d->records[i];
         else
             (*skipped)++;

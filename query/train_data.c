@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "query/train_data.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/report_text.h"
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/engine.h"
+#include "query/orientation.h"
+
+/* Loader threads count here. */
+struct cts_train_axes {
+    pthread_mutex_t lock;
+    cts_orientation_tally tally;
+    size_t n_read;
+    bool read[]; /* [n] */
+};
 
 static void free_texts(char **text, size_t n)
 {
@@ -20,12 +29,17 @@ static void free_texts(char **text, size_t n)
 static int keep_texts(cts_train_data *t, const cts_record *r, bool *empty)
 {
     const char *parts[3][2] = {{r->findings, r->impressions}, {r->findings, NULL}, {NULL, r->impressions}};
+    bool clean = t->mode == CTS_TEXT_CLEAN;
     char **into[3] = {&t->text[t->n], &t->section[0][t->n], &t->section[1][t->n]};
     cts_str s = {0};
     int rc = CTS_OK;
 
     for (int k = 0; !rc && k < 3; k++) {
-        rc = cts_report_text(&s, CTS_TEXT_CLEAN, parts[k][0], parts[k][1]);
+        const char *const *cells = clean ? parts[k] : parts[0];
+
+        rc = cts_report_text(&s, t->mode, cells[0], cells[1]);
+        if (!clean && k == 2)
+            cts_str_clear(&s);
         if (k == 0)
             *empty = s.n == 0;
         free(*into[k]);
@@ -50,16 +64,20 @@ static int keep_record(cts_train_data *t, const cts_record *r)
     return rc;
 }
 
-int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_recipe *recipe)
+int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_recipe *recipe, cts_text_mode mode)
 {
     cts_train_data t = {.record = malloc((d->n + 1) * sizeof *t.record),
                         .text = calloc(d->n + 1, sizeof *t.text),
                         .section = {calloc(d->n + 1, sizeof *t.text), calloc(d->n + 1, sizeof *t.text)},
-                        .recipe = *recipe};
+                        .recipe = *recipe,
+                        .mode = mode,
+                        .axes = calloc(1, sizeof *t.axes + (d->n + 1) * sizeof t.axes->read[0])};
     int rc = CTS_OK;
 
-    if (!t.record || !t.text || !t.section[0] || !t.section[1])
+    if (!t.record || !t.text || !t.section[0] || !t.section[1] || !t.axes)
         rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
+    if (t.axes)
+        pthread_mutex_init(&t.axes->lock, NULL);
     for (size_t i = 0; !rc && i < d->n; i++)
         rc = keep_record(&t, &d->records[i]);
     if (!rc && !t.n)
@@ -82,6 +100,9 @@ void cts_train_data_free(cts_train_data *t)
     free_texts(t->section[0], t->n + 1);
     free_texts(t->section[1], t->n + 1);
     free(t->record);
+    if (t->axes)
+        pthread_mutex_destroy(&t->axes->lock);
+    free(t->axes);
     if (t->has_tokens)
         cts_report_tokens_free(&t->tokens);
     *t = (cts_train_data){0};
@@ -97,12 +118,37 @@ int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_dra
     return rc;
 }
 
+/* info: NULL for a volume that cannot be used. */
+static void count(const cts_train_data *t, int64_t record, const cts_preprocess_info *info)
+{
+    struct cts_train_axes *a = t->axes;
+
+    pthread_mutex_lock(&a->lock);
+    if (!a->read[record]) {
+        a->read[record] = true;
+        a->n_read++;
+        if (info)
+            cts_orientation_tally_add(&a->tally, info);
+        if (a->n_read == t->n)
+            cts_say_orientations("training volumes", &a->tally);
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
+const cts_orientation_tally *cts_train_data_axes(const cts_train_data *t)
+{
+    return &t->axes->tally;
+}
+
 static int load(void *ctx, int64_t record, float *volume)
 {
     const cts_train_data *t = ctx;
     cts_volume_source s = cts_record_source(t->record[record]);
+    cts_preprocess_info info;
+    int rc = cts_load_volume(&s, &t->recipe, NULL, volume, &info);
 
-    return cts_load_volume(&s, &t->recipe, NULL, volume, NULL);
+    count(t, record, rc ? NULL : &info);
+    return rc;
 }
 
 static int32_t text(void *ctx, int64_t record, uint64_t draw, int32_t *ids, int32_t max_tokens)

@@ -25,6 +25,7 @@ typedef struct {
     cts_clip *clip;
     cts_model *init;
     cts_recipe recipe;
+    cts_text_mode mode;
     cts_engine *engine; /* validation */
     cts_progress bar;
     double smooth; /* running mean of the loss, for the bar */
@@ -89,6 +90,21 @@ static int open_recipe(job *j)
                ? cts_fail(CTS_E_MISMATCH, "--recipe: got %s, the model in %s was made with %s (another digest)",
                           j->s->recipe.name, j->init->dir, j->recipe.name)
                : CTS_OK;
+}
+
+/* How report cells become texts: as asked, as the initial model has it, or clean. */
+static int choose_text_mode(job *j)
+{
+    const char *own = j->init ? j->init->clip->config.report_text : "";
+    int rc;
+
+    own = *own ? own : cts_text_mode_name(CTS_TEXT_CLEAN);
+    if ((rc = cts_text_mode_find(&j->mode, j->s->report_text ? j->s->report_text : own)))
+        return cts_fail_in(j->s->report_text ? CTS_E_USAGE : rc, j->s->report_text ? "--report-text" : "config.json");
+    if (j->init && strcmp(own, cts_text_mode_name(j->mode)))
+        cts_log(CTS_LOG_INFO, "reports become text by the rule %s; the model's own is %s", cts_text_mode_name(j->mode),
+                own);
+    return CTS_OK;
 }
 
 /* The tokenizer: the given file, the initial model's, the one of the run being resumed, or a new one learned from
@@ -279,9 +295,9 @@ static int open_all(job *j)
     int rc;
 
     if ((j->s->init && (rc = cts_model_dir_load(&j->init, j->s->init))) || (rc = open_recipe(j)) ||
-        (rc = cts_dataset_open(&j->train, &j->s->train)) ||
+        (rc = choose_text_mode(j)) || (rc = cts_dataset_open(&j->train, &j->s->train)) ||
         (j->s->valid.volumes && (rc = cts_dataset_open(&j->valid, &j->s->valid))) ||
-        (rc = cts_train_data_make(&j->data, j->train, &j->recipe)) || (rc = open_tokenizer(j)) ||
+        (rc = cts_train_data_make(&j->data, j->train, &j->recipe, j->mode)) || (rc = open_tokenizer(j)) ||
         (rc = cts_train_data_tokenise(&j->data, j->tokenizer, j->s->draw, j->s->impressions, j->common->seed)))
         return rc;
     j->sum->pairs = j->data.n;
@@ -295,6 +311,7 @@ static int open_all(job *j)
     } else if ((rc = new_model(j))) {
         return rc;
     }
+    snprintf(j->clip->config.report_text, sizeof j->clip->config.report_text, "%s", cts_text_mode_name(j->mode));
     j->sum->params = cts_params_count(j->clip->params);
     return cts_engine_wrap(&j->engine, j->clip, &j->recipe, j->tokenizer, j->rt->backend);
 }
@@ -317,6 +334,7 @@ static int run_loop(job *j)
     cts_progress_start(&j->bar, "training", (uint64_t)c.schedule.steps);
     rc = cts_clip_train(j->clip, &pairs, &c, &hooks, j->rt->backend, &j->sum->loop);
     cts_progress_end(&j->bar);
+    j->sum->axes = *cts_train_data_axes(&j->data);
     return rc;
 }
 

@@ -30,7 +30,8 @@ typedef struct {
     double text_init;     /* standard deviation of its initial weights */
     bool projection_norm; /* of a new model: batch norms before the projections (encoders/clip.h) */
     cts_recipe recipe;
-    bool recipe_given; /* with init: refuse another recipe than the model's */
+    bool recipe_given;       /* with init: refuse another recipe than the model's */
+    const char *report_text; /* text mode; NULL = the initial model's, or clean */
     cts_draw_kind draw;
     int64_t impressions;        /* of sentence draws: so many first epochs read impressions only */
     cts_clip_train_config loop; /* dir, data_digest, seed are filled in by the run */
@@ -44,6 +45,7 @@ cts_train_setup cts_train_defaults(void);
 typedef struct {
     cts_train_result loop;
     size_t pairs, without_volume, without_report;
+    cts_orientation_tally axes; /* of the training volumes that were read */
     bool validated;
     double valid_loss;
     cts_zeroshot_result zeroshot;

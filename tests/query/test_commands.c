@@ -172,7 +172,7 @@ static void test_index_json(void **state)
     json_t *j = json_of(0, "index create second --model run --json --factory HNSW8 " DATA);
 
     (void)state;
-    cts_json_keys(j, "index added updated present skipped without_report items built");
+    cts_json_keys(j, "index added updated present skipped without_report items built orientations warnings");
     assert_int_equal(int_at(j, "added"), N);
     assert_int_equal(int_at(j, "items"), N);
     assert_int_equal(size_at(j, "built"), 2);
@@ -205,7 +205,8 @@ static void test_index_json(void **state)
     json_decref(j);
 
     j = json_of(0, "index stat second --json");
-    cts_json_keys(j, "index format items vectors dim model digests built generation file_bytes map_bytes");
+    cts_json_keys(j,
+                  "index format items vectors dim model digests built generation file_bytes map_bytes warnings recipe");
     assert_int_equal(int_at(j, "vectors.image"), N - 2);
     assert_int_equal(int_at(j, "dim"), DIM);
     assert_int_equal(strlen(text_at(j, "digests.recipe")), 64);
@@ -236,7 +237,7 @@ static void test_query_json(void **state)
     size_t i;
 
     (void)state;
-    cts_json_keys(j, "query target exact searched hits");
+    cts_json_keys(j, "query target exact searched hits warnings");
     cts_json_keys(cts_json_at(j, "query"), "kind value");
     assert_string_equal(text_at(j, "query.kind"), "text");
     assert_string_equal(text_at(j, "query.value"), "pleural effusion");
@@ -343,7 +344,7 @@ static void test_score_json(void **state)
     json_t *j = json_of(0, "score --model run set/volumes/train_000001_a_1.nii.gz --json"), *k;
 
     (void)state;
-    cts_json_keys(j, "volume findings");
+    cts_json_keys(j, "volume prompts findings orientation warnings");
     assert_string_equal(text_at(j, "volume"), "set/volumes/train_000001_a_1.nii.gz");
     assert_int_equal(size_at(j, "findings"), CTS_FINDINGS);
     for (int f = 0; f < CTS_FINDINGS; f++) {
@@ -371,7 +372,7 @@ static void test_embed(void **state)
     char *path = cts_path_join(cts_program_dir(), "v.npy");
 
     (void)state;
-    cts_json_keys(j, "out json what n d skipped");
+    cts_json_keys(j, "out json what n d skipped warnings");
     json_decref(j);
     assert_int_equal(cts_npy_load_f32(&rows, &n, &d, path), CTS_OK);
     assert_int_equal(n, N);
@@ -379,7 +380,7 @@ static void test_embed(void **state)
     assert_int_equal(cts_program_shell("cat v.json"), 0);
     side = cts_program_json();
     documented(side);
-    cts_json_keys(side, "what n d skipped model digests recipe ids volumes");
+    cts_json_keys(side, "what n d skipped model digests recipe report_text warnings orientations ids volumes");
     assert_string_equal(text_at(side, "what"), "image");
     assert_string_equal(text_at(side, "ids.0"), "train_000001_a_1");
     assert_string_equal(text_at(side, "volumes.0"), "train_000001_a_1.nii.gz");

@@ -26,7 +26,7 @@ static void near(double got, double expected, double limit)
 /* Finding f looks along axis f % DIM: present = +axis, not present = -axis. */
 static cts_zeroshot axes(double scale)
 {
-    cts_zeroshot z = {DIM, scale, calloc(2 * CTS_FINDINGS * DIM, sizeof(float))};
+    cts_zeroshot z = {.dim = DIM, .scale = scale, .prompt = calloc(2 * CTS_FINDINGS * DIM, sizeof(float))};
 
     for (int f = 0; f < CTS_FINDINGS; f++) {
         z.prompt[2 * f * DIM + f % DIM] = 1.0f;
