@@ -1,189 +1,214 @@
-/* `ctsearch eval`: recall of the pairs, and zero-shot classification. SPDX-License-Identifier: MIT */
-#include <math.h>
+/* `ctsearch eval`: recall of the pairs, classification, retrieval of like by like; by the protocols of the field.
+ * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/cli.h"
-#include "query/dataset_options.h"
-#include "query/evaluate.h"
-#include "query/pool.h"
+#include "query/eval_options.h"
+#include "query/eval_result.h"
 #include "query/present.h"
-#include "query/session.h"
 
+/* Everything one run holds. */
 typedef struct {
-    const char *index, *model;
-    cts_eval_pool pool;
-    cts_dataset_paths data;
-} options;
+    cts_eval_options o;
+    cts_session session, val_session;
+    cts_eval_set set, val;
+    cts_zeroshot z;
+    cts_eval_result r;
+} job;
 
-static const struct argp_option argp_options[] = {
-    {"index", 'i', "INDEX", 0, "Evaluate what an index holds", 0},
-    {"model", 'm', "DIR", 0, "Model folder or run folder, with data; beside --index: must be the index's own", 0},
-    {"pool", 'p', "NAME", 0, "all volumes, or scan-first: the first reconstruction of each scan (default all)", 0},
-    {0}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void say_lines(cts_log_level level, const cts_str *s)
 {
-    options *o = state->input;
+    for (const char *p = cts_str_text(s); *p;) {
+        int n = (int)strcspn(p, "\n");
 
-    switch (key) {
-    case 'i':
-        o->index = arg;
-        return 0;
-    case 'm':
-        o->model = arg;
-        return 0;
-    case 'p':
-        if (cts_eval_pool_find(&o->pool, arg))
-            argp_error(state, "--%s", cts_error());
-        return 0;
-    case ARGP_KEY_END:
-        if (!o->index == !cts_dataset_given(&o->data))
-            argp_error(state, "one of --index or data with --model is needed");
-        if (!o->index && (!o->model || !o->data.volumes))
-            argp_error(state, "--model and --volumes are needed without --index");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+        cts_log(level, "%.*s", n, p);
+        p += n + (p[n] == '\n');
     }
 }
 
-/* Open what the options name and get the vectors. A model is opened when it is named or when prompts are needed. */
-static int gather(cts_session *s, const options *o, const cts_common *c, bool texts, bool prompts, cts_embeddings *x,
-                  size_t *skipped)
+static int load(job *j)
 {
-    cts_dataset *d = NULL;
-    int rc;
+    cts_eval_needs needs = cts_eval_verb_needs(j->o.verb);
+    int rc = cts_eval_input_open(&j->set, &j->o.in, &needs, &j->session, &j->z, &j->o.common);
+    size_t dropped;
 
-    if (o->index) {
-        if ((rc = cts_session_open_index(s, o->index, false, o->model, prompts, c)))
-            return rc;
-        return cts_embeddings_from_index(x, s->index, o->pool, texts, skipped);
+    if (!rc && needs.labels && !(rc = cts_eval_set_drop_unlabelled(&j->set, &j->r.unlabelled)) && !j->set.n)
+        rc = cts_fail(CTS_E_INPUT, "labels: got no labelled volume among %zu, allowed: at least one", j->r.unlabelled);
+    if (rc || !j->o.has_val)
+        return rc;
+    if ((rc = cts_eval_input_open(&j->val, &j->o.val, &needs, &j->val_session, &j->z, &j->o.common)) ||
+        (rc = cts_eval_set_drop_unlabelled(&j->val, &dropped)))
+        return cts_fail_in(rc, "validation data");
+    if (!j->val.n)
+        rc = cts_fail(CTS_E_INPUT, "validation data: got no labelled volume, allowed: at least one");
+    for (size_t i = 0; !rc && i < j->val.n_sources; i++) {
+        char *what = cts_asprintf("validation %s", j->val.source[i].what);
+
+        rc = what ? cts_eval_set_add_digest(&j->set, what, j->val.source[i].path, j->val.source[i].sha256)
+                  : cts_fail(CTS_E_NOMEM, "out of memory");
+        free(what);
     }
-    if (!(rc = cts_dataset_open(&d, &o->data)) && !(rc = cts_session_open_model(s, o->model, c)))
-        rc = cts_embeddings_from_dataset(x, s, d, o->pool, texts, skipped);
-    cts_dataset_destroy(d);
+    cts_str_append(&j->set.remarks, cts_str_text(&j->val.remarks));
     return rc;
 }
 
-static int partial(size_t skipped, size_t n)
+static int check_ks(const job *j)
 {
-    return skipped ? cts_fail(CTS_E_PARTIAL, "%zu of %zu volumes could not take part", skipped, n + skipped) : CTS_OK;
+    for (size_t i = 0; j->o.own_ks && j->o.ks[i]; i++)
+        if ((size_t)j->o.ks[i] > j->set.n)
+            return cts_fail(CTS_E_INPUT, "-k: got %lld, allowed: at most the %zu volumes of pool %s",
+                            (long long)j->o.ks[i], j->set.n, j->o.in.pool->name);
+    return CTS_OK;
 }
 
-static void print_recall(const cts_recall_result *r, const options *o)
+static int measure(job *j)
 {
-    printf("%zu pairs, pool %s\n\n", r->n, cts_eval_pool_name(o->pool));
-    printf("%-8s %14s %14s %10s\n", "", "text to image", "image to text", "chance");
-    for (int k = 0; k < CTS_RECALL_KS; k++)
-        printf("R@%-6lld %14.4f %14.4f %10.4f\n", (long long)cts_recall_k[k], r->t2i[k], r->i2t[k], r->chance[k]);
-    printf("%-8s %14.1f %14.1f %10.1f\n", "median", r->median_rank_t2i, r->median_rank_i2t, ((double)r->n + 1.0) / 2.0);
+    cts_eval_plan plan = {.protocol = j->o.protocol,
+                          .pool = j->o.in.pool,
+                          .resamples = j->o.resamples,
+                          .seed = j->o.common.seed,
+                          .val = j->o.has_val ? &j->val : NULL,
+                          .threads = j->session.runtime.pool};
+    double started = cts_now();
+    int rc = check_ks(j);
+
+    if (rc)
+        return rc;
+    memcpy(plan.ks, j->o.ks, sizeof plan.ks);
+    j->r.verb = cts_eval_verb_name(j->o.verb);
+    j->r.protocol = plan.protocol;
+    j->r.pool = plan.pool;
+    switch (plan.protocol->task) {
+    case CTS_TASK_RECALL:
+        rc = cts_eval_recall(&j->r, &j->set, &plan);
+        break;
+    case CTS_TASK_CLASSIFY:
+        rc = cts_eval_classify(&j->r, &j->set, &plan);
+        break;
+    case CTS_TASK_MAP:
+        rc = cts_eval_map(&j->r, &j->set, &plan);
+        break;
+    }
+    j->r.seconds = cts_now() - started;
+    return rc;
+}
+
+static int show(job *j)
+{
+    int rc = CTS_OK;
+
+    say_lines(CTS_LOG_INFO, &j->set.remarks);
+    say_lines(CTS_LOG_WARN, &j->r.warnings);
+    if (j->o.csv)
+        rc = cts_eval_result_csv(&j->r, j->o.csv);
+    if (!rc && j->o.html)
+        rc = cts_eval_result_html(&j->r, j->o.html);
+    if (!rc && j->o.common.json)
+        return cts_print_json(cts_eval_result_json(&j->r));
+    if (!rc)
+        cts_eval_result_print(&j->r);
+    return rc;
+}
+
+static int run_verb(cts_eval_verb verb, int argc, char **argv, const char *doc)
+{
+    job j = {.o = {.verb = verb}};
+    int rc = cts_eval_options_parse(&j.o, argc, argv, doc);
+
+    if (!rc && !(rc = load(&j)) && !(rc = measure(&j)) && !(rc = show(&j)) && j.set.skipped)
+        rc = cts_fail(CTS_E_PARTIAL, "%zu of %zu volumes could not take part", j.set.skipped,
+                      j.r.n + j.r.unlabelled + j.set.skipped);
+    cts_eval_result_free(&j.r);
+    cts_eval_set_free(&j.set);
+    cts_eval_set_free(&j.val);
+    cts_zeroshot_clear(&j.z);
+    cts_session_close(&j.session);
+    cts_session_close(&j.val_session);
+    return rc;
 }
 
 static int run_recall(int argc, char **argv)
 {
-    options o = {0};
-    cts_common common;
-    cts_session s = {0};
-    cts_embeddings x = {0};
-    cts_recall_result r;
-    size_t skipped = 0;
-    int rc = cts_cli_parse_with(
-        argc, argv, argp_options, parse, NULL,
-        "Does a report find its own scan among all, and a scan its report? Recall at k with the rank rule of "
-        "the published evaluations: equal scores go to the lower index. Chance is printed beside."
-        "\vExamples:\n  ctsearch eval recall --index lungs.index --pool scan-first\n"
-        "  ctsearch eval recall --model runs/nano --reports valid.csv --volumes ct/ --json",
-        &o, &common, &cts_dataset_argp, &o.data);
-
-    if (!rc && !o.index && !o.data.reports)
-        rc = cts_fail(CTS_E_USAGE, "%s: --reports is needed", argv[0]);
-    if (!rc && !(rc = gather(&s, &o, &common, true, false, &x, &skipped)) &&
-        !(rc = cts_evaluate_recall(&r, &x, s.runtime.pool))) {
-        if (common.json) {
-            json_t *j = cts_recall_result_json(&r, cts_eval_pool_name(o.pool));
-
-            json_object_set_new(j, "skipped", json_integer((json_int_t)skipped));
-            rc = cts_print_json(j);
-        } else {
-            print_recall(&r, &o);
-        }
-    }
-    if (!rc)
-        rc = partial(skipped, x.n);
-    cts_embeddings_free(&x);
-    cts_session_close(&s);
-    return rc;
-}
-
-static void print_zeroshot(const cts_zeroshot_result *r, const options *o)
-{
-    printf("%zu labelled volumes, pool %s\n\n%-36s %7s  %-18s %9s\n", r->n, cts_eval_pool_name(o->pool), "finding",
-           "AUROC", "0.5 is chance", "positives");
-    for (int f = 0; f < CTS_FINDINGS; f++) {
-        if (isnan(r->auroc[f]))
-            printf("%-36s %7s  %-18s %9zu\n", cts_findings[f].name, "-", "one class only", r->positives[f]);
-        else {
-            printf("%-36s %7.4f  ", cts_findings[f].name, r->auroc[f]);
-            cts_print_bar(stdout, r->auroc[f], 18);
-            printf(" %9zu\n", r->positives[f]);
-        }
-    }
-    if (r->defined)
-        printf("%-36s %7.4f  mean of %d\n", "macro", r->macro, r->defined);
+    return run_verb(CTS_EVAL_RECALL, argc, argv,
+                    "Does a report find its own scan among all (t2i), and a scan its report (i2t)? Recall at k; equal "
+                    "scores go to the lower row. Beside it what random and all-knowing models get."
+                    "\vExamples:\n  ctsearch eval recall --index lungs.index --pool scan-1564\n"
+                    "  ctsearch eval recall --images i.npy --texts t.npy --names valid.csv --html recall.html\n"
+                    "  ctsearch eval recall --model runs/nano --reports valid.csv --volumes ct/ --json");
 }
 
 static int run_zeroshot(int argc, char **argv)
 {
-    options o = {0};
+    return run_verb(CTS_EVAL_ZEROSHOT, argc, argv,
+                    "Zero-shot classification by a sentence that affirms and one that denies each finding: AUROC, and "
+                    "the three quantities that papers call F1, each under its own name."
+                    "\vExamples:\n  ctsearch eval zeroshot --index lungs.index --html zeroshot.html\n"
+                    "  ctsearch eval zeroshot --images i.npy --prompts-npy p.npy --labels valid_labels.csv\n"
+                    "  ctsearch eval zeroshot --model runs/nano --labels valid_labels.csv --volumes ct/ --json");
+}
+
+static int run_classify(int argc, char **argv)
+{
+    return run_verb(
+        CTS_EVAL_CLASSIFY, argc, argv,
+        "The same figures for the probabilities of any classifier."
+        "\vExamples:\n  ctsearch eval classify --scores p.npy --labels valid_labels.csv\n"
+        "  ctsearch eval classify --scores p.npy --labels test.csv --val-scores v.npy --val-labels val.csv\n"
+        "  ctsearch eval classify --scores p.npy --labels radchest.csv --protocol radchest/ct-clip-16");
+}
+
+static int run_map(int argc, char **argv)
+{
+    return run_verb(
+        CTS_EVAL_MAP, argc, argv,
+        "Scans found by scans, relevant by their findings: the three quantities that papers call MAP@k, each "
+        "under its own name."
+        "\vExamples:\n  ctsearch eval map --index lungs.index\n"
+        "  ctsearch eval map --images i.npy --labels valid_labels.csv --protocol map/ct-clip");
+}
+
+static void print_rule(void *ctx, const char *key, const char *text)
+{
+    (void)ctx;
+    printf("      %-18s ", key);
+    cts_print_clipped(stdout, text, cts_columns() - 26);
+    putchar('\n');
+}
+
+static int run_protocols(int argc, char **argv)
+{
     cts_common common;
-    cts_session s = {0};
-    cts_embeddings x = {0};
-    cts_zeroshot z = {0};
-    cts_zeroshot_result r;
-    size_t skipped = 0;
-    int rc = cts_cli_parse_with(
-        argc, argv, argp_options, parse, NULL,
-        "Zero-shot classification of the 18 findings: AUROC of each against the labels, ties count half, and "
-        "their mean over the findings that have both classes."
-        "\vExamples:\n  ctsearch eval zeroshot --index lungs.index\n"
-        "  ctsearch eval zeroshot --model runs/nano --labels valid_labels.csv --volumes ct/ --json",
-        &o, &common, &cts_dataset_argp, &o.data);
+    int rc = cts_cli_parse(argc, argv, NULL, NULL, NULL,
+                           "The published evaluations that --protocol names, with their pools and rules."
+                           "\vExample:\n  ctsearch eval protocols",
+                           NULL, &common);
 
-    if (!rc && !o.index && !o.data.labels)
-        rc = cts_fail(CTS_E_USAGE, "%s: --labels is needed", argv[0]);
-    if (!rc && !(rc = gather(&s, &o, &common, false, true, &x, &skipped)) && !(rc = cts_zeroshot_init(&z, s.engine)) &&
-        !(rc = cts_evaluate_zeroshot(&r, &z, &x)) && !r.n)
-        rc = cts_fail(CTS_E_INPUT, "zero-shot: got no volume with labels among %zu, allowed: at least one", x.n);
-    for (int f = 0; !rc && f < CTS_FINDINGS; f++)
-        if (r.auroc[f] < 0.5)
-            cts_log(CTS_LOG_WARN, "%s: AUROC %.4f is worse than chance; a prompt or a label may be turned round",
-                    cts_findings[f].name, r.auroc[f]);
-    if (!rc && common.json) {
-        json_t *j = cts_zeroshot_result_json(&r);
+    if (rc)
+        return rc;
+    if (common.json)
+        return cts_print_json(json_pack("{s:o}", "protocols", cts_eval_protocols_json()));
+    for (size_t i = 0; i < cts_eval_protocols_n; i++) {
+        const cts_eval_protocol *p = &cts_eval_protocols[i];
 
-        json_object_set_new(j, "pool", json_string(cts_eval_pool_name(o.pool)));
-        json_object_set_new(j, "skipped", json_integer((json_int_t)skipped));
-        rc = cts_print_json(j);
-    } else if (!rc) {
-        print_zeroshot(&r, &o);
+        printf("%s%s\n    %s\n      %-18s %s\n", i ? "\n" : "", p->name, p->about, "pool", p->pool);
+        cts_eval_protocol_rules(p, print_rule, NULL);
     }
-    if (!rc)
-        rc = partial(skipped, x.n);
-    cts_zeroshot_clear(&z);
-    cts_embeddings_free(&x);
-    cts_session_close(&s);
-    return rc;
+    return CTS_OK;
 }
 
 static int run(int argc, char **argv)
 {
     static const cts_command verbs[] = {{"recall", "do reports and scans find each other?", run_recall},
-                                        {"zeroshot", "AUROC of the 18 findings by prompts alone", run_zeroshot}};
+                                        {"zeroshot", "the 18 findings by prompts alone", run_zeroshot},
+                                        {"classify", "the 18 findings by anybody's probabilities", run_classify},
+                                        {"map", "do scans find scans with the same findings?", run_map},
+                                        {"protocols", "what the published evaluations do", run_protocols}};
 
     return cts_run_verb(argv[0], verbs, (int)(sizeof verbs / sizeof verbs[0]), argc, argv);
 }
 
-const cts_command cts_cmd_eval = {"eval", "recall and zero-shot classification", run};
+const cts_command cts_cmd_eval = {"eval", "recall, classification and retrieval, measured", run};

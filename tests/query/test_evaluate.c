@@ -13,7 +13,6 @@
 
 #include "kernels/base/file.h"
 #include "kernels/base/status.h"
-#include "query/pool.h"
 
 #define DIM 4
 
@@ -152,85 +151,14 @@ static void test_growth(void **state)
     cts_embeddings_free(&x);
 }
 
-/* ---- from an index ----- */
-
-static char folder[] = "/tmp/cts-evaluate-XXXXXX";
-
-static void add(cts_index *ix, const char *name, const char *scan, int axis, bool with_text, uint32_t known)
-{
-    float v[DIM] = {0};
-    cts_index_item item = {
-        .name = name, .image = v, .text = with_text ? v : NULL, .scan = scan, .labels = 5, .labels_known = known};
-
-    v[axis] = 1.0f;
-    assert_int_equal(cts_index_add(ix, &item, 1, false, NULL), CTS_OK);
-}
-
-static void test_pools(void **state)
-{
-    char *path = cts_path_join(folder, "ix");
-    cts_index *ix = NULL;
-    cts_embeddings x = {0};
-    const uint32_t all = (1u << CTS_FINDINGS) - 1;
-    cts_eval_pool pool = CTS_POOL_ALL;
-    size_t skipped = 0;
-
-    (void)state;
-    assert_int_equal(cts_index_create(&ix, path, &(cts_index_options){.dim = DIM}), CTS_OK);
-    add(ix, "p_1_a_10", "p_1_a", 0, true, all); /* 10 comes after 2, though not as text */
-    add(ix, "p_1_a_2", "p_1_a", 1, true, all);
-    add(ix, "other", "", 2, true, 0);
-    add(ix, "another", "", 3, true, 1);
-    add(ix, "p_2_a_1", "p_2_a", 1, false, all); /* no report */
-
-    assert_int_equal(cts_embeddings_from_index(&x, ix, CTS_POOL_ALL, true, &skipped), CTS_OK);
-    assert_int_equal(x.n, 4);
-    assert_int_equal(skipped, 1);
-    assert_string_equal(x.id[0], "p_1_a_10");
-    assert_true(x.has_labels[0]);
-    assert_int_equal(x.labels[0], 1);
-    assert_int_equal(x.labels[1], 0);
-    assert_int_equal(x.labels[2], 1);
-    assert_false(x.has_labels[2]);
-    assert_false(x.has_labels[3]); /* some labels known is not labelled */
-    near(x.text[0], 1.0, 0);
-    cts_embeddings_free(&x);
-
-    assert_int_equal(cts_eval_pool_find(&pool, "scan-first"), CTS_OK);
-    skipped = 0;
-    assert_int_equal(cts_embeddings_from_index(&x, ix, pool, false, &skipped), CTS_OK);
-    assert_int_equal(x.n, 4);
-    assert_int_equal(skipped, 0);
-    assert_string_equal(x.id[0], "p_1_a_2");
-    assert_string_equal(x.id[1], "other");
-    assert_string_equal(x.id[2], "another");
-    assert_string_equal(x.id[3], "p_2_a_1");
-    cts_embeddings_free(&x);
-
-    assert_int_equal(cts_eval_pool_find(&pool, "some"), CTS_E_INPUT);
-    assert_non_null(strstr(cts_error(), "scan-first"));
-    cts_index_close(ix);
-    free(path);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_remove_tree(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_score),  cmocka_unit_test(test_zeroshot), cmocka_unit_test(test_recall),
-        cmocka_unit_test(test_growth), cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_score),
+        cmocka_unit_test(test_zeroshot),
+        cmocka_unit_test(test_recall),
+        cmocka_unit_test(test_growth),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
