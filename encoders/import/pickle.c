@@ -155,8 +155,7 @@ static int op_apply(cts_pickle_machine *m, size_t named)
 /* INST: the class is in the opcode; OBJ: it is the first value after the mark. Arguments reach to the mark. */
 static int op_instance(cts_pickle_machine *m, bool class_is_on_stack)
 {
-    value cls = {.kind = CTS_PICKLE_CLASS};
-    const value *args;
+    value cls = {.kind = CTS_PICKLE_CLASS}, *args;
     int rc;
 
     if (!class_is_on_stack && (rc = take_class(m, &cls.of)) != CTS_OK)
@@ -168,6 +167,9 @@ static int op_instance(cts_pickle_machine *m, bool class_is_on_stack)
         if (!args->u.items.n)
             return cts_pickle_fail_stack(m);
         cls = *args->u.items.v[0];
+        args->u.items.v++; /* this tuple was made just now, nobody else has it */
+        args->u.items.n--;
+        args->u.items.cap--;
     }
     return apply(m, &cls, args);
 }

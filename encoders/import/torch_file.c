@@ -46,6 +46,7 @@ static int find_pickle(cts_torch_file *f, const cts_zip_entry **out)
     const char *suffix = "/data.pkl";
     const cts_zip_entry *found = NULL;
     bool compiled = false;
+    int rc;
 
     for (size_t i = 0; i < cts_zip_n(f->zip); i++) {
         const cts_zip_entry *e = cts_zip_at(f->zip, i);
@@ -68,6 +69,8 @@ static int find_pickle(cts_torch_file *f, const cts_zip_entry **out)
                         f->path);
     if (!found)
         return cts_fail(CTS_E_FORMAT, "%s: a zip archive without NAME/data.pkl, so no PyTorch file", f->path);
+    if ((rc = cts_zip_stored(f->zip, found)) != CTS_OK)
+        return rc;
     if (!(f->prefix = cts_strdup(found->name)))
         return cts_fail(CTS_E_NOMEM, "%s: out of memory", f->path);
     f->prefix[strlen(f->prefix) - strlen(suffix)] = '\0';
@@ -81,10 +84,13 @@ static int read_byteorder(bool *swapped, const cts_torch_file *f)
     const cts_zip_entry *e = name ? cts_zip_find(f->zip, name) : NULL;
     bool little = !e || (e->n == 6 && !memcmp(e->data, "little", 6));
     bool big = e && e->n == 3 && !memcmp(e->data, "big", 3);
+    int rc;
 
     if (!name)
         return cts_fail(CTS_E_NOMEM, "%s: out of memory", f->path);
     free(name);
+    if (e && (rc = cts_zip_stored(f->zip, e)) != CTS_OK)
+        return rc;
     if (!little && !big)
         return cts_fail(CTS_E_FORMAT, "%s: byteorder is neither \"little\" nor \"big\"", f->path);
     *swapped = big;

@@ -53,6 +53,7 @@ static int fail(const cts_weight *t, const cts_torch_archive *a, const char *wha
 static int find_record(struct storage *s, const value *key, const cts_weight *t, const cts_torch_archive *a)
 {
     const cts_zip_entry *e;
+    int rc;
     char name[1024 + MAX_KEY + 16];
 
     if (key->kind != CTS_PICKLE_TEXT || !key->u.text.n || key->u.text.n > MAX_KEY)
@@ -66,6 +67,8 @@ static int find_record(struct storage *s, const value *key, const cts_weight *t,
     snprintf(name, sizeof name, "%s/data/%.*s", a->prefix, (int)key->u.text.n, key->u.text.p);
     if (!(e = cts_zip_find(a->zip, name)))
         return cts_fail(CTS_E_FORMAT, "%s: tensor %s: its storage %s is not in the archive", a->path, t->name, name);
+    if ((rc = cts_zip_stored(a->zip, e)) != CTS_OK)
+        return rc;
     s->data = e->data;
     s->bytes = e->n;
     return CTS_OK;

@@ -240,12 +240,7 @@ static int check_central(const cts_zip *z, const struct central *c)
         return fail_disks(z);
     if (c->flags & FLAG_ENCRYPTED)
         return cts_fail(CTS_E_UNSUPPORTED, "%s: zip entry %.*s is encrypted", z->path, (int)c->n_name, c->name);
-    if (c->method)
-        return cts_fail(CTS_E_UNSUPPORTED,
-                        "%s: zip entry %.*s is compressed (method %u); only stored entries are read, as torch.save "
-                        "writes them: torch.save(torch.load(old, weights_only=True), new)",
-                        z->path, (int)c->n_name, c->name, c->method);
-    if (c->packed != c->size)
+    if (!c->method && c->packed != c->size)
         return cts_fail(CTS_E_FORMAT, "%s: zip entry %.*s is stored, yet %" PRIu64 " bytes take %" PRIu64, z->path,
                         (int)c->n_name, c->name, c->size, c->packed);
     return CTS_OK;
@@ -257,8 +252,8 @@ static bool agrees(uint32_t local, uint64_t central, bool behind)
     return local == central || local == UINT32_MAX || (behind && local == 0);
 }
 
-/* The local header says the same; sets where the data begins. */
-static int read_local(const cts_zip *z, const struct central *c, size_t directory, cts_zip_entry *e)
+/* The local header says the same; sets where the data lies and ends. */
+static int read_local(const cts_zip *z, const struct central *c, size_t directory, cts_zip_entry *e, size_t *end)
 {
     cts_bytes b = cts_bytes_of(z->p, directory);
     bool behind = (c->flags & FLAG_SIZES_BEHIND) != 0;
@@ -288,12 +283,14 @@ static int read_local(const cts_zip *z, const struct central *c, size_t director
         !agrees(size, c->size, behind) || (crc != c->crc && !(behind && crc == 0)))
         return cts_fail(CTS_E_FORMAT, "%s: zip entry %.*s: its header at byte %" PRIu64 " and the directory disagree",
                         z->path, (int)c->n_name, c->name, c->local);
-    if (c->size > cts_bytes_left(&b))
+    if (c->packed > cts_bytes_left(&b))
         return cts_fail(CTS_E_FORMAT, "%s: zip entry %.*s: %" PRIu64 " bytes, %zu are left in front of the directory",
-                        z->path, (int)c->n_name, c->name, c->size, cts_bytes_left(&b));
-    e->data = cts_bytes_take(&b, (size_t)c->size);
-    e->n = (size_t)c->size;
+                        z->path, (int)c->n_name, c->name, c->packed, cts_bytes_left(&b));
+    *end = b.at + (size_t)c->packed;
+    e->data = c->method ? NULL : cts_bytes_take(&b, (size_t)c->size);
+    e->n = c->method ? 0 : (size_t)c->size;
     e->crc = c->crc;
+    e->method = c->method;
     return CTS_OK;
 }
 
@@ -335,7 +332,7 @@ static int read_entries(cts_zip *z, const struct directory *d)
         cts_zip_entry *e = &z->entry[i];
 
         if ((rc = read_central(z, &c, &b)) != CTS_OK || (rc = check_central(z, &c)) != CTS_OK ||
-            (rc = read_local(z, &c, (size_t)d->at, e)) != CTS_OK)
+            (rc = read_local(z, &c, (size_t)d->at, e, &x[i].to)) != CTS_OK)
             goto out;
         if (!(e->name = cts_asprintf("%.*s", (int)c.n_name, c.name))) {
             rc = cts_fail(CTS_E_NOMEM, "%s: out of memory", z->path);
@@ -343,7 +340,6 @@ static int read_entries(cts_zip *z, const struct directory *d)
         }
         z->n_entries++;
         x[i].from = (size_t)c.local;
-        x[i].to = (size_t)(e->data - z->p) + e->n;
         x[i].name = e->name;
     }
     if (cts_bytes_left(&b)) {
@@ -429,6 +425,16 @@ static uint32_t crc32_of(const uint8_t *p, size_t n)
         c = table[(c ^ p[i] >> 4) & 15] ^ c >> 4;
     }
     return ~c;
+}
+
+int cts_zip_stored(const cts_zip *z, const cts_zip_entry *e)
+{
+    if (e->method)
+        return cts_fail(CTS_E_UNSUPPORTED,
+                        "%s: zip entry %s is compressed (method %u); only stored entries are read, as torch.save "
+                        "writes them: torch.save(torch.load(old, weights_only=True), new)",
+                        z->path, e->name, e->method);
+    return CTS_OK;
 }
 
 int cts_zip_check(const cts_zip *z, const cts_zip_entry *e)

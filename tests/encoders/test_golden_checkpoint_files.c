@@ -132,9 +132,9 @@ static void check_counting(const cts_weight *t)
 static void check_against(const char *file, const char *golden)
 {
     static const char *const prefixes[] = {"module.", "trained_model."};
+    cts_weights *w = open_golden(file);
     char *path = cts_golden_need_path(golden);
     cts_safetensors *e = NULL;
-    cts_weights *w = open_golden(file);
 
     MUST(cts_safetensors_open(&e, path));
     assert_true(cts_weights_n(w) > 0);
