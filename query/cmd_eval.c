@@ -7,6 +7,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/cli.h"
+#include "query/cmd_eval_findings.h"
 #include "query/eval_options.h"
 #include "query/eval_result.h"
 #include "query/present.h"
@@ -202,11 +203,13 @@ static int run_protocols(int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    static const cts_command verbs[] = {{"recall", "do reports and scans find each other?", run_recall},
-                                        {"zeroshot", "the 18 findings by prompts alone", run_zeroshot},
-                                        {"classify", "the 18 findings by anybody's probabilities", run_classify},
-                                        {"map", "do scans find scans with the same findings?", run_map},
-                                        {"protocols", "what the published evaluations do", run_protocols}};
+    static const cts_command verbs[] = {
+        {"recall", "do reports and scans find each other?", run_recall},
+        {"zeroshot", "the 18 findings by prompts alone", run_zeroshot},
+        {"classify", "the 18 findings by anybody's probabilities", run_classify},
+        {"map", "do scans find scans with the same findings?", run_map},
+        {"findings", "do sentences find the reports of a finding?", cts_run_eval_findings},
+        {"protocols", "what the published evaluations do", run_protocols}};
 
     return cts_run_verb(argv[0], verbs, (int)(sizeof verbs / sizeof verbs[0]), argc, argv);
 }
