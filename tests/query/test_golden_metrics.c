@@ -1,5 +1,5 @@
-/* Classification metrics and intervals against values of the published evaluation code (metrics.json, metrics.safetensors,
- * ctclip_metrics.json). Counts and lists are read from the files. SPDX-License-Identifier: MIT */
+/* Classification metrics and intervals against values of the published evaluation code (metrics.json,
+ * metrics.safetensors, ctclip_metrics.json). Counts and lists are read from the files. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -295,7 +295,7 @@ static void exact_figures(cts_map_rule rule, const uint8_t *labels, size_t n, bo
 
 /* Figures that come of one set of random vectors. Their scatter is measured here with sets of our own, whose mean must
  * also agree with the exact expectation. */
-static void drawn_figures(cts_map_rule rule, const uint8_t *labels, size_t n, const int64_t *ks, const double *printed,
+static void drawn_figures(cts_map_rule rule, const uint8_t *labels, size_t n, const int64_t *ks, const double *record,
                           size_t n_ks)
 {
     enum { DRAWS = 12, D = 128 };
@@ -321,10 +321,10 @@ static void drawn_figures(cts_map_rule rule, const uint8_t *labels, size_t n, co
         double exact = mean_of(value + j * n, n), mean = sum[j] / DRAWS;
         double scatter = sqrt((square[j] / DRAWS - mean * mean) * DRAWS / (DRAWS - 1));
 
-        print_message("%s@%lld, random, %zu volumes: expected %.4f, one draw scatters by %.4f, published draw %.3f\n",
-                      cts_map_name(rule), (long long)ks[j], n, exact, scatter, printed[j]);
+        print_message("%s@%lld, random, %zu volumes: expected %.4f, one draw scatters by %.4f, draw on record %.3f\n",
+                      cts_map_name(rule), (long long)ks[j], n, exact, scatter, record[j]);
         near(mean, exact, 4 * scatter / sqrt(DRAWS));
-        near(printed[j], exact, 3 * scatter);
+        near(record[j], exact, 3 * scatter);
     }
     cts_pool_destroy(pool);
     free(row);

@@ -1,5 +1,5 @@
-/* Ranks of true pairs against the definition, pair by pair: ties, groups, sizes around the tiles, any number of threads,
- * every instruction set. SPDX-License-Identifier: MIT */
+/* Ranks of true pairs against the definition, pair by pair: ties, groups, sizes around the tiles, any number of
+ * threads, every instruction set. SPDX-License-Identifier: MIT */
 #include "query/metrics/pairs.h"
 
 #include <math.h>
