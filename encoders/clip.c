@@ -10,6 +10,7 @@
 
 static const char *const prefixes[CTS_SIDE_COUNT] = {"visual_transformer.", "text_transformer."};
 static const char *const projections[CTS_SIDE_COUNT] = {"to_visual_latent.weight", "to_text_latent.weight"};
+static const char *const biases[CTS_SIDE_COUNT] = {"to_visual_latent.bias", "to_text_latent.bias"};
 static const char *const norms[CTS_SIDE_COUNT] = {"visual_norm", "text_norm"};
 static const char *const loss_names[] = {"dcformer", "infonce", "siglip"};
 
@@ -20,7 +21,12 @@ const char *cts_clip_prefix(cts_side side)
 
 const char *cts_clip_projection(const cts_clip_config *c, cts_side side)
 {
-    return c->projection[side] == CTS_PROJECTION_LINEAR ? projections[side] : NULL;
+    return c->projection[side] == CTS_PROJECTION_NONE ? NULL : projections[side];
+}
+
+const char *cts_clip_projection_bias(const cts_clip_config *c, cts_side side)
+{
+    return c->projection[side] == CTS_PROJECTION_AFFINE ? biases[side] : NULL;
 }
 
 const char *cts_clip_norm(const cts_clip_config *c, cts_side side)
@@ -44,7 +50,7 @@ const char *cts_loss_kind_name(cts_loss_kind k)
 }
 
 cts_tensor *cts_clip_project(cts_build *b, cts_tensor *vector, const char *norm, const char *projection,
-                             int64_t latent_dim)
+                             const char *bias, int64_t latent_dim)
 {
     int64_t width = cts_tensor_channels(vector);
     cts_tensor *x = norm ? cts_block_batch_norm(b, vector, norm) : vector;
@@ -52,7 +58,7 @@ cts_tensor *cts_clip_project(cts_build *b, cts_tensor *vector, const char *norm,
     if (projection)
         x = cts_op_linear(b->graph, x,
                           cts_build_param(b, projection, cts_init_fan_in(width), 2, (int64_t[]){latent_dim, width}),
-                          NULL);
+                          bias ? cts_build_vector(b, bias, cts_init_const(0), latent_dim) : NULL);
     else
         CTS_ASSERT(width == latent_dim, "a vector of %lld without projection", (long long)width);
     return cts_op_l2_norm(b->graph, x, 1e-12f);
@@ -68,7 +74,8 @@ cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_sid
     cts_build_pop(b, mark);
     if (enc)
         *enc = o;
-    return cts_clip_project(b, o.vector, cts_clip_norm(c, side), cts_clip_projection(c, side), c->latent_dim);
+    return cts_clip_project(b, o.vector, cts_clip_norm(c, side), cts_clip_projection(c, side),
+                            cts_clip_projection_bias(c, side), c->latent_dim);
 }
 
 static cts_tensor *temperature(cts_build *b, const cts_clip_config *c)

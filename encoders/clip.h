@@ -22,11 +22,11 @@
  *   {"format": "ctsearch-clip", "version": 1,
  *    "image": {"encoder": "dcformer", "config": {..}} | null, "text": {"encoder": "bert", "config": {..}} | null,
  *    "latent_dim": 512, "projection_norm": "none" | "batch",
- *    "projection": {"image": "linear" | "none", "text": "linear" | "none"},
+ *    "projection": {"image": "linear" | "none" | "affine", "text": ..},
  *    "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0},
  *    "report_text": "clean", "prompts": "ctclip", "max_length": 512}
  * The bias is there for the sigmoid loss only. A side without projection gives its encoder's vector, normalised; its
- * width is then latent_dim. report_text and prompts are names that the floors above look up: how the cells of a report
+ * width is then latent_dim. An affine projection has a bias (to_visual_latent.bias), as Med3DVLM's have. report_text and prompts are names that the floors above look up: how the cells of a report
  * become a text, which bank of prompts suits the model. max_length: texts are cut to so many tokens; default: the
  * encoder's longest. Fields from "projection" on (temperature apart) are written only where they differ from the
  * default, so that a model written before they existed keeps its bytes and its digest. Reading, {"preset":
@@ -39,7 +39,7 @@
 
 typedef enum { CTS_SIDE_IMAGE, CTS_SIDE_TEXT, CTS_SIDE_COUNT } cts_side;
 
-typedef enum { CTS_PROJECTION_LINEAR, CTS_PROJECTION_NONE } cts_projection;
+typedef enum { CTS_PROJECTION_LINEAR, CTS_PROJECTION_NONE, CTS_PROJECTION_AFFINE } cts_projection;
 
 #define CTS_CLIP_NAME_BYTES 32 /* of report_text and prompts: letters, digits, _ - . and the 0 */
 
@@ -84,13 +84,15 @@ void cts_clip_destroy(cts_clip *m); /* NULL allowed */
 const char *cts_clip_prefix(cts_side side);
 /* Name of a side's projection ("to_visual_latent.weight"); NULL when it has none. */
 const char *cts_clip_projection(const cts_clip_config *c, cts_side side);
+/* Name of its bias ("to_visual_latent.bias"); NULL when it has none. */
+const char *cts_clip_projection_bias(const cts_clip_config *c, cts_side side);
 /* Name of the batch norm before a side's projection; NULL when the configuration has none. */
 const char *cts_clip_norm(const cts_clip_config *c, cts_side side);
 
 /* vector [N, C] -> batch norm under `norm` (NULL = none) -> linear `projection` [latent_dim, C] (NULL = none, then C is
- * latent_dim) -> L2 norm. */
+ * latent_dim) plus `bias` [latent_dim] (NULL = none) -> L2 norm. */
 cts_tensor *cts_clip_project(cts_build *b, cts_tensor *vector, const char *norm, const char *projection,
-                             int64_t latent_dim);
+                             const char *bias, int64_t latent_dim);
 /* Append one tower: encoder under its prefix, projection, L2 norm. Result [N, latent_dim]. The flags of b decide the
  * form. The encoder's own outputs go to *enc when it is not NULL. */
 cts_tensor *cts_clip_build_tower(cts_build *b, const cts_clip_config *c, cts_side side, const cts_encoder_inputs *in,

@@ -11,6 +11,8 @@
 #define MAX_LENGTH ((int64_t)1 << 20) /* the longest table of positions that an encoder may have */
 
 static const char *const side_keys[CTS_SIDE_COUNT] = {"image", "text"};
+static const char *const projection_kinds[] = {
+    [CTS_PROJECTION_LINEAR] = "linear", [CTS_PROJECTION_NONE] = "none", [CTS_PROJECTION_AFFINE] = "affine"};
 static const char default_report_text[] = "clean", default_prompts[] = "ctclip";
 
 static int parse_norm(cts_clip_config *c, const json_t *j, const char *file)
@@ -108,15 +110,20 @@ static int parse_projection(cts_clip_config *c, const json_t *j, const char *fil
     for (int s = 0; s < CTS_SIDE_COUNT; s++) {
         const char *kind = "linear";
         cts_encoder_info info;
+        size_t k = 0;
 
         if ((rc = cts_json_string(&kind, p, side_keys[s], false, file)) != CTS_OK)
             return rc;
-        if (strcmp(kind, "linear") != 0 && strcmp(kind, "none") != 0)
-            return cts_fail(CTS_E_INPUT, "%s: field \"projection.%s\" is \"%s\", allowed linear, none", file,
+        while (k < CTS_COUNT(projection_kinds) && strcmp(kind, projection_kinds[k]) != 0)
+            k++;
+        if (k == CTS_COUNT(projection_kinds))
+            return cts_fail(CTS_E_INPUT, "%s: field \"projection.%s\" is \"%s\", allowed linear, none, affine", file,
                             side_keys[s], kind);
-        if (!strcmp(kind, "linear") || !c->encoder[s])
+        if (!c->encoder[s])
             continue;
-        c->projection[s] = CTS_PROJECTION_NONE;
+        c->projection[s] = (cts_projection)k;
+        if (c->projection[s] != CTS_PROJECTION_NONE)
+            continue;
         c->encoder[s]->info(c->config[s], &info);
         if (info.vector_dim != c->latent_dim)
             return cts_fail(CTS_E_MISMATCH,
@@ -163,12 +170,12 @@ out:
 /* The fields that are there only where they differ from the default. 0 = done. */
 static int write_changed(json_t *j, const cts_clip_config *c)
 {
-    static const char *const kinds[] = {[CTS_PROJECTION_LINEAR] = "linear", [CTS_PROJECTION_NONE] = "none"};
     bool projection = c->projection[CTS_SIDE_IMAGE] || c->projection[CTS_SIDE_TEXT];
 
-    if (projection && json_object_set_new(j, "projection",
-                                          json_pack("{s:s, s:s}", "image", kinds[c->projection[CTS_SIDE_IMAGE]], "text",
-                                                    kinds[c->projection[CTS_SIDE_TEXT]])) != 0)
+    if (projection &&
+        json_object_set_new(j, "projection",
+                            json_pack("{s:s, s:s}", "image", projection_kinds[c->projection[CTS_SIDE_IMAGE]], "text",
+                                      projection_kinds[c->projection[CTS_SIDE_TEXT]])) != 0)
         return -1;
     if (strcmp(c->report_text, default_report_text) != 0 &&
         json_object_set_new(j, "report_text", json_string(c->report_text)) != 0)

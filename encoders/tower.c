@@ -33,6 +33,7 @@ cts_tower_spec cts_clip_tower_spec(const cts_clip *m, cts_side side)
         .config = m->config.config[side],
         .prefix = cts_clip_prefix(side),
         .projection = cts_clip_projection(&m->config, side),
+        .projection_bias = cts_clip_projection_bias(&m->config, side),
         .norm = cts_clip_norm(&m->config, side),
         .latent_dim = m->config.latent_dim,
         .max_length = m->config.max_length,
@@ -87,7 +88,7 @@ static cts_tensor *result_of(cts_build *b, const cts_tower_spec *s, const cts_en
         return o->logits;
     if (s->result == CTS_RESULT_VECTOR)
         return o->vector;
-    return cts_clip_project(b, o->vector, s->norm, s->projection, s->latent_dim);
+    return cts_clip_project(b, o->vector, s->norm, s->projection, s->projection_bias, s->latent_dim);
 }
 
 static int build_graph(cts_tower *t)

@@ -22,11 +22,12 @@ typedef struct {
     cts_params *params;             /* with data */
     const cts_encoder_def *encoder; /* NULL = the model has no such side: no tower can be made */
     const void *config;
-    const char *prefix;     /* "" = none */
-    const char *projection; /* EMBEDDING: name of the weight [latent_dim, vector_dim]; NULL = none */
-    const char *norm;       /* EMBEDDING: batch norm before it; NULL = none */
-    int64_t latent_dim;     /* EMBEDDING */
-    int64_t max_length;     /* text: longest sequence; 0, or more than the encoder's = the encoder's */
+    const char *prefix;          /* "" = none */
+    const char *projection;      /* EMBEDDING: name of the weight [latent_dim, vector_dim]; NULL = none */
+    const char *projection_bias; /* name of its bias [latent_dim]; NULL = none */
+    const char *norm;            /* EMBEDDING: batch norm before it; NULL = none */
+    int64_t latent_dim;          /* EMBEDDING */
+    int64_t max_length;          /* text: longest sequence; 0, or more than the encoder's = the encoder's */
     cts_result_kind result;
 } cts_tower_spec;
 

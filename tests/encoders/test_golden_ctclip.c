@@ -340,7 +340,7 @@ static bool token_gradients(const fixture *f, const cts_clip *m, const float *ve
     x = cts_graph_input(r.g, "x", CTS_F32, 2, (int64_t[]){n, slab}, CTS_SYM_NONE);
     x->want_grad = true;
     b = cts_build_make(r.g, true);
-    z = cts_clip_project(&b, x, NULL, cts_clip_projection(&m->config, CTS_SIDE_IMAGE), f->latent);
+    z = cts_clip_project(&b, x, NULL, cts_clip_projection(&m->config, CTS_SIDE_IMAGE), NULL, f->latent);
     cts_graph_output(r.g, z, "z");
     MUST(cts_backward(r.g, 1, &z, &dz));
     cts_test_plan(&r, f->b, unused);

@@ -148,7 +148,8 @@ static void run_case(const full_case *c)
         int64_t shape[8];
 
         cts_golden_need_shape(c->g, shape, "%s", latent);
-        cts_graph_output(run.g, cts_clip_project(&b, out.vector, NULL, "to_visual_latent.weight", shape[1]), "latent");
+        cts_graph_output(run.g, cts_clip_project(&b, out.vector, NULL, "to_visual_latent.weight", NULL, shape[1]),
+                         "latent");
     }
     cts_test_weights(params, NULL, cts_golden_seed(c->g), "", "");
     if (c->reduction)
