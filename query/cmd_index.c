@@ -35,6 +35,8 @@ static const struct argp_option create_options[] = {
     {"factory", KEY_FACTORY, "STRING", 0, "Also build an approximate index: " OPTION_FACTORY, 0},
     {"text-only", KEY_TEXT_ONLY, NULL, 0,
      "Reports alone, no volumes: a report search. The CSV of the reports may then stand beside INDEX", 0},
+    CTS_OPTION_RECIPE,
+    CTS_OPTION_REPORT_TEXT,
     {0}};
 static const struct argp_option add_options[] = {
     {"model", KEY_MODEL, "DIR", 0, OPTION_MODEL, 0},
@@ -263,6 +265,7 @@ static int run_create(int argc, char **argv)
     /* Everything that can be wrong with the inputs is found before the folder is made. */
     if (!(cts_dataset_given(&o.data) && (rc = cts_dataset_open(&d, &o.data))) &&
         !(rc = cts_session_open_model(&s, o.model, &common)) && !(rc = check_sides(s.engine, &o.data)) &&
+        !(rc = cts_session_override(&s, &o.over)) &&
         !(o.factory && (rc = cts_index_check_factory((size_t)cts_engine_dim(s.engine), o.factory))) &&
         !(rc = cts_index_create_for(&s.index, o.index, s.engine)))
         rc = fill(&s, &o, d, common.json);
@@ -286,7 +289,8 @@ static int run_add(int argc, char **argv)
 
     if (!rc && !(rc = cts_dataset_open(&d, &o.data)) &&
         !(rc = cts_session_open_index(&s, o.index, true, o.model, true, &common)) &&
-        !(rc = check_sides(s.engine, &o.data)))
+        !(rc = check_sides(s.engine, &o.data)) && !(rc = cts_session_override(&s, &o.over)) &&
+        !(rc = cts_index_matches(s.index, s.engine))) /* one index, one recipe */
         rc = fill(&s, &o, d, common.json);
     cts_dataset_destroy(d);
     cts_session_close(&s);

@@ -350,7 +350,8 @@ static int run(int argc, char **argv)
     if (rc)
         return rc;
     if (!(rc = cts_session_open_index(&s, o.index, false, o.model, o.kind != FROM_LIKE, &common)) &&
-        !(!o.has_target && (rc = default_target(s.index, &o))))
+        !(!o.has_target && (rc = default_target(s.index, &o))) &&
+        !(o.over.recipe && (rc = cts_session_override(&s, &o.over))))
         rc = search(&s, &o, common.json);
     cts_session_close(&s);
     return rc;
