@@ -60,11 +60,11 @@ PAIR_TARGET static uint32_t PAIR_NAME(at_least)(const float *s, size_t n, float 
     return count;
 }
 
-PAIR_TARGET static void PAIR_NAME(columns)(uint32_t *count, const float *s, const float *own, const int32_t *target,
-                                           int32_t row, size_t n)
+PAIR_TARGET static void PAIR_NAME(columns)(uint32_t *restrict count, const float *s, const float *own,
+                                           const int32_t *target, int32_t row, size_t n)
 {
     for (size_t j = 0; j < n; j++)
-        count[j] += (s[j] > own[j]) | ((s[j] == own[j]) & (row < target[j]));
+        count[j] += (s[j] > own[j] ? 1u : 0u) | ((s[j] == own[j] ? 1u : 0u) & (row < target[j] ? 1u : 0u));
 }
 
 static const cts_pair_kernels PAIR_NAME(kernels) = {
