@@ -1,5 +1,5 @@
-/* The zip reader: what it hands out lies in the bytes, and every lie in a header is refused. SPDX-License-Identifier:
- * MIT */
+/* The zip reader: what it hands out lies in the bytes, and every lie in a header is refused.
+ * SPDX-License-Identifier: MIT */
 #include "encoders/import/zip.h"
 #include "kernels/base/file.h"
 #include "kernels/base/rng.h"

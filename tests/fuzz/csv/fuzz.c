@@ -1,7 +1,5 @@
 /* libFuzzer target of the CSV reader: any bytes end in a status or a table all of whose cells can be read.
- *   clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. tests/fuzz/csv/fuzz.c data/csv.c
- *   kernels/base/{file,file_writer,file_dir,status,str}.c -o fuzz_csv && ./fuzz_csv tests/fuzz/csv/corpus
- * Without clang, tests/data/test_fuzz.c replays the corpus.
+ * tools/fuzz.sh csv builds and runs it; without clang, tests/data/test_fuzz.c replays the corpus.
  * SPDX-License-Identifier: MIT */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,5 @@
 /* libFuzzer target of the NIfTI reader: any bytes end in a status or a sound volume.
- *   clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. tests/fuzz/nifti/fuzz.c
- * data/{nifti,nifti_header,nifti_save,volume,inflate,
- *   gzip_write}.c kernels/base/{arena,bytes,file,file_writer,file_dir,status,str}.c -lisal -lm -o fuzz_nifti &&
- * ./fuzz_nifti tests/fuzz/nifti/corpus Without clang, tests/data/test_fuzz.c replays the corpus.
+ * tools/fuzz.sh nifti builds and runs it; without clang, tests/data/test_fuzz.c replays the corpus.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <stdint.h>
