@@ -1,5 +1,5 @@
-/* A set of weights in several files and its index: {"metadata": ..., "weight_map": {tensor: file}}. The files lie beside
- * the index; every tensor is where the map says, and the files hold no other.
+/* A set of weights in several files and its index: {"metadata": ..., "weight_map": {tensor: file}}. The files lie
+ * beside the index; every tensor is where the map says, and the files hold no other.
  * SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
