@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "kernels/base/check.h"
 #include "kernels/base/log.h"
@@ -136,7 +137,8 @@ static int by_value(const void *a, const void *b)
 /* flop 0: none stated. */
 static void timed(bench *b, const char *what, void (*work)(bench *), double flop)
 {
-    double *t = need((size_t)b->runs * sizeof *t);
+    double *t = need((size_t)b->runs * sizeof *t), cpu;
+    clock_t start = clock();
 
     for (int i = 0; i < b->runs; i++) {
         double t0 = cts_now();
@@ -144,10 +146,11 @@ static void timed(bench *b, const char *what, void (*work)(bench *), double flop
         work(b);
         t[i] = cts_now() - t0;
     }
+    cpu = (double)(clock() - start) / CLOCKS_PER_SEC / b->runs;
     qsort(t, (size_t)b->runs, sizeof *t, by_value);
-    printf("%-46s median %8.3f s, least %8.3f s", what, t[b->runs / 2], t[0]);
+    printf("%s: median %.3f s, least %.3f s, processor time %.3f s", what, t[b->runs / 2], t[0], cpu);
     if (flop > 0.0)
-        printf(", %.0f GFLOP/s", flop / t[b->runs / 2] * 1e-9);
+        printf(", %.0f GFLOP/s, %.0f per processor second", flop / t[b->runs / 2] * 1e-9, flop / cpu * 1e-9);
     printf(", peak memory so far %.0f MiB\n", peak_mib());
     free(t);
 }
