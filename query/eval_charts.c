@@ -75,7 +75,7 @@ static int by_auroc(const void *a, const void *b)
 void cts_eval_chart_bars(const cts_eval_result *r, cts_str *out)
 {
     static const double at[] = {0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0};
-    cts_chart c = {630.0, 0.0, 222.0, 8.0, 52.0, 26.0, 0.4, 1.0, 0.0, 1.0, false};
+    cts_chart c = {640.0, 0.0, 236.0, 8.0, 52.0, 26.0, 0.4, 1.0, 0.0, 1.0, false};
     bar bars[CTS_LABEL_MAP_MAX];
     size_t n = r->set->n_labels, first;
 
@@ -127,7 +127,7 @@ static size_t points(const cts_eval_result *r, const char *metric, double *k, co
 static void legend(const cts_chart *c, cts_str *out, size_t place, const char *css, const char *text)
 {
     const cts_chart whole = {.width = c->width, .height = c->height, .x_max = c->width, .y_max = c->height};
-    double x = c->left + 96.0 * (double)place, y = c->height - 12.0; /* charts count y from below */
+    double x = c->left + 74.0 * (double)place, y = c->height - 12.0; /* charts count y from below */
     double xs[2] = {x, x + 20.0}, ys[2] = {y, y};
 
     cts_chart_line(&whole, out, xs, ys, 2, css);
@@ -137,7 +137,7 @@ static void legend(const cts_chart *c, cts_str *out, size_t place, const char *c
 void cts_eval_chart_at_k(const cts_eval_result *r, const char *const *metric, const char *const *label, size_t n,
                          const char *title, cts_str *out)
 {
-    cts_chart c = {420.0, 310.0, 42.0, 28.0, 14.0, 40.0, 1.0, 1.0, 0.0, 1.0, true};
+    cts_chart c = {344.0, 270.0, 36.0, 28.0, 10.0, 40.0, 1.0, 1.0, 0.0, 1.0, true};
     double k[CTS_EVAL_KS_MAX], y[CTS_EVAL_KS_MAX];
     const cts_eval_value *v[CTS_EVAL_KS_MAX];
     size_t m = points(r, metric[0], k, v);

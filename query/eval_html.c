@@ -189,7 +189,7 @@ static void recall_charts(cts_str *s, const cts_eval_result *r)
 
 static void map_charts(cts_str *s, const cts_eval_result *r)
 {
-    static const char *const metric[] = {"map_ctclip", "map_spectre", "map_radfinder"};
+    static const char *const metric[] = {"map_ctclip", "map_spectre", "map_radfinder"}, *const model = "this model";
 
     cts_str_append(s,
                    "<h2>MAP at k: three definitions, never to be compared with one another</h2>\n<div class=\"row\">");
@@ -197,7 +197,7 @@ static void map_charts(cts_str *s, const cts_eval_result *r)
         if (!(r->protocol->figures & (unsigned)(CTS_FIGURE_CTCLIP << i)))
             continue;
         cts_str_printf(s, "<figure><figcaption>%s</figcaption>", metric[i]);
-        cts_eval_chart_at_k(r, &metric[i], &metric[i], 1, metric[i], s);
+        cts_eval_chart_at_k(r, &metric[i], &model, 1, metric[i], s);
         cts_str_append(s, "</figure>");
     }
     cts_str_append(s, "</div>\n");
@@ -209,8 +209,7 @@ static void classify_charts(cts_str *s, const cts_eval_result *r)
                    "<h2>AUROC</h2>\n<div class=\"row\"><figure><figcaption>of each finding, from chance on, with its "
                    "95 % interval</figcaption>");
     cts_eval_chart_bars(r, s);
-    cts_str_append(s, "</figure><figure><figcaption>true against false positive rate: mean over the findings, each "
-                      "behind it</figcaption>");
+    cts_str_append(s, "</figure><figure><figcaption>the mean of the findings, each finding behind it</figcaption>");
     cts_eval_chart_macro(r, s);
     cts_str_append(s, "</figure></div>\n<h2>ROC curve of each finding</h2>\n<div class=\"small\">\n");
     for (size_t i = 0; i < r->set->n_labels; i++) {

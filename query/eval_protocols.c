@@ -79,6 +79,8 @@ static const struct {
      "threshold"},
     {CTS_FIGURE_YOUDEN, "f1_w2@youden", "F1 of both classes weighted by their numbers, mean over the labels that have both; "
      "accuracy is the mean of sensitivity and specificity"},
+    {CTS_FIGURE_CTCLIP, "map_ctclip_running", "what CT-CLIP's script prints: the mean of map_ctclip over this k and the "
+     "smaller ones of the list"},
     {MAPS, "ties", "neighbours by falling cosine, equal ones by row"},
 };
 /* clang-format on */
