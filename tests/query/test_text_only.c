@@ -1,6 +1,8 @@
 /* A model of texts alone and an index of reports alone: made, searched, filtered, and every question about scans
  * answered with a clear refusal. The model is tiny and random, its vocabulary learned here.
  * SPDX-License-Identifier: MIT */
+#include <math.h>
+
 #include "data/recipe.h"
 #include "encoders/model_dir.h"
 #include "kernels/base/file.h"
@@ -193,6 +195,42 @@ static void test_query(void **state)
     json_decref(j);
 }
 
+/* Labels of the index or of a CSV; equal reports once; the formula itself is test_bm25's affair. */
+static void test_findings(void **state)
+{
+    json_t *j;
+
+    (void)state;
+    assert_int_equal(cts_program_run("eval findings --index r.index -k 2 --json"), 0);
+    j = cts_program_json();
+    assert_int_equal(json_integer_value(cts_json_at(j, "n")), REPORTS);
+    assert_int_equal(json_integer_value(cts_json_at(j, "k")), 2);
+    assert_int_equal(json_integer_value(cts_json_at(j, "defined")), 2);
+    assert_int_equal(json_integer_value(cts_json_at(j, "findings.7.positives")), 2);
+    assert_true(json_real_value(cts_json_at(j, "findings.7.bm25_words")) == 1.0); /* both, and no other, say the word */
+    assert_true(json_real_value(cts_json_at(j, "findings.7.oracle")) == 1.0);
+    assert_true(json_real_value(cts_json_at(j, "findings.12.oracle")) == 0.5);
+    assert_true(fabs(json_real_value(cts_json_at(j, "findings.7.chance")) - 2.0 / REPORTS) < 1e-8);
+    assert_true(json_is_null(cts_json_at(j, "findings.0.model")));
+    json_decref(j);
+    /* no labels in the index: an error, unless a CSV has them; the same texts under other names count once */
+    assert_int_equal(cts_program_run("index create bare.index --text-only reports.csv --model model"), 0);
+    assert_int_equal(cts_program_run("eval findings --index bare.index -k 2"), 2);
+    assert_non_null(strstr(cts_program_err(), "7 without labels"));
+    assert_int_equal(cts_program_run("eval findings --index bare.index -k 2 --labels labels.csv"), 0);
+    assert_int_equal(
+        cts_program_shell("sed 's/_a_1/_a_2/' reports.csv > again.csv && sed '1d; s/_a_1/_a_2/' labels.csv "
+                          "| cat labels.csv - > both.csv"),
+        0);
+    assert_int_equal(cts_program_run("index add bare.index --reports again.csv"), 0);
+    assert_int_equal(cts_program_run("eval findings --index bare.index -k 2 --labels both.csv --json"), 0);
+    j = cts_program_json();
+    assert_int_equal(json_integer_value(cts_json_at(j, "n")), REPORTS);
+    assert_int_equal(json_integer_value(cts_json_at(j, "left_out.same_report")), REPORTS);
+    json_decref(j);
+    assert_int_equal(cts_program_run("eval findings --index r.index -k 8"), 2);
+}
+
 /* Everything that wants scans of a model of texts. */
 static void test_no_scans(void **state)
 {
@@ -258,8 +296,9 @@ static void test_image_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),   cmocka_unit_test(test_create_refused), cmocka_unit_test(test_query),
-        cmocka_unit_test(test_no_scans), cmocka_unit_test(test_verify),         cmocka_unit_test(test_image_only),
+        cmocka_unit_test(test_create),     cmocka_unit_test(test_create_refused), cmocka_unit_test(test_query),
+        cmocka_unit_test(test_no_scans),   cmocka_unit_test(test_findings),       cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_image_only),
     };
 
     return cmocka_run_group_tests_name("text only", tests, setup, teardown);
