@@ -32,8 +32,9 @@ typedef struct {
 
 typedef struct cts_weights cts_weights;
 
-/* CTS_E_FORMAT, CTS_E_LIMIT, CTS_E_IO, CTS_E_UNSUPPORTED (a legacy pickle: the sentence says how to convert it), always
- * naming the file and what was wrong in it. */
+/* CTS_E_FORMAT, CTS_E_LIMIT, CTS_E_IO, CTS_E_UNSUPPORTED (a legacy pickle: the sentence says how to convert it),
+ * CTS_E_INPUT (tensors under two of the keys), CTS_E_NOTFOUND (a folder without weights), always naming the file and
+ * what was wrong in it. */
 int cts_weights_open(cts_weights **out, const char *path);
 void cts_weights_close(cts_weights *w); /* NULL allowed; tensors end with it */
 

@@ -1,10 +1,16 @@
 /* Weight files that PyTorch wrote: all kinds of tensors, wrappers and protocols give the expected values; every hostile
  * file is refused with a sentence that names it, or read right where that is allowed, and nothing in it was run.
  * SPDX-License-Identifier: MIT */
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "kernels/base/file.h"
+#include "kernels/base/log.h"
 #include "tests/support/weight_compare.h"
+
+/* What a hostile file, none larger than 100 KB, may cost; without sanitizers it is some milliseconds and 8 MB. */
+#define MAX_SECONDS 2.0
+#define MAX_KB (64 << 10)
 
 static cts_weights *open_golden(const char *file)
 {
@@ -198,13 +204,26 @@ static void check_swapped(const cts_weights *w)
     cts_weights_close(kinds);
 }
 
+/* Most memory this process ever had. */
+static long peak_kb(void)
+{
+    struct rusage u;
+
+    assert_int_equal(getrusage(RUSAGE_SELF, &u), 0);
+    return u.ru_maxrss;
+}
+
 /* "must" of the verdict: a refusal, or also the values of kinds. */
 static void check_hostile(const char *dir, const char *name, const char *must)
 {
     char *path = cts_path_join(dir, name);
     cts_weights *w = NULL;
+    long before = peak_kb();
+    double start = cts_now();
     int rc = cts_weights_open(&w, path);
 
+    if (!(cts_now() - start < MAX_SECONDS) || peak_kb() - before > MAX_KB)
+        fail_msg("%s took %.1f s and %ld KB", name, cts_now() - start, peak_kb() - before);
     print_message("%s: %s\n", name, rc ? cts_error() : "read");
     if (rc) {
         assert_true(rc == CTS_E_FORMAT || rc == CTS_E_LIMIT || rc == CTS_E_UNSUPPORTED);

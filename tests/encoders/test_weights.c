@@ -52,10 +52,11 @@ static void test_torch_files(void **state)
 
 /* ---- archives made here ---------------------------------------------------------------------------------------- */
 
-/* {"w": a (2, 3) tensor of storage 0} in protocol 2. */
-static const char one_tensor[] = "\x80\x02}X\1\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\n"
-                                 "FloatStorage\nX\1\0\0\0"
-                                 "0X\3\0\0\0cpuK\6tQK\0K\2K\3\x86K\3K\1\x86\x89}tRs.";
+/* A (2, 3) tensor of storage 0, and {"w": it}, in protocol 2. */
+#define TENSOR                                                                                                         \
+    "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"                             \
+    "0X\3\0\0\0cpuK\6tQK\0K\2K\3\x86K\3K\1\x86\x89}tR"
+static const char one_tensor[] = "\x80\x02}X\1\0\0\0w" TENSOR "s.";
 static const float six[6] = {0, 1, 2, 3, 4, 5};
 
 static int open_archive(cts_weights **w, const cts_zip_part *parts, size_t n_parts, size_t spoil)
@@ -109,6 +110,34 @@ static void test_archives(void **state)
         assert_memory_equal(got, six, sizeof six);
         cts_weights_close(w);
     }
+}
+
+/* Names twice, one state dict under two keys, and a state dict of absurdly many entries. */
+static void test_mappings(void **state)
+{
+    static const char twice[] = "\x80\x02}X\1\0\0\0w" TENSOR "sX\1\0\0\0w" TENSOR "s.";
+    static const char shared[] = "\x80\x02}X\5\0\0\0model}X\1\0\0\0w" TENSOR "sq\1sX\6\0\0\0moduleh\1s.";
+    enum { ENTRIES = 300000 };
+    char *many = cts_test_alloc(sizeof one_tensor + 3 * ENTRIES), *at = many + sizeof one_tensor - 2;
+    cts_zip_part parts[] = {{"x/data.pkl", twice, sizeof twice - 1}, {"x/data/0", six, sizeof six}};
+    cts_weights *w = NULL;
+
+    (void)state;
+    cts_assert_refused(open_archive(&w, parts, 2, 0), CTS_E_FORMAT, "two tensors are named w");
+    parts[0] = (cts_zip_part){"x/data.pkl", shared, sizeof shared - 1};
+    MUST(open_archive(&w, parts, 2, 0));
+    assert_string_equal(cts_weights_key(w), "model");
+    assert_int_equal(cts_weights_n(w), 1);
+    cts_weights_close(w);
+    w = NULL;
+    memcpy(many, one_tensor, sizeof one_tensor - 2);
+    for (int i = 0; i < ENTRIES; i++, at += 3)
+        memcpy(at, "NNs", 3);
+    *at++ = '.';
+    parts[0] = (cts_zip_part){"x/data.pkl", many, (size_t)(at - many)};
+    cts_assert_refused(open_archive(&w, parts, 2, 0), CTS_E_LIMIT, "300001 entries");
+    assert_null(w);
+    free(many);
 }
 
 static void test_contents(void **state)
@@ -360,9 +389,9 @@ static void test_release(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_torch_files), cmocka_unit_test(test_archives), cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_shards),      cmocka_unit_test(test_folder),   cmocka_unit_test(test_values),
-        cmocka_unit_test(test_forms),       cmocka_unit_test(test_release),
+        cmocka_unit_test(test_torch_files), cmocka_unit_test(test_archives), cmocka_unit_test(test_mappings),
+        cmocka_unit_test(test_contents),    cmocka_unit_test(test_shards),   cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_forms),    cmocka_unit_test(test_release),
     };
 
     return cmocka_run_group_tests_name("weights", tests, cts_scratch_make, cts_scratch_remove);
