@@ -11,9 +11,10 @@
 
 static const char *const commands[] = {"demo",  "query", "score",   "inspect", "index",    "embed",
                                        "train", "eval",  "phantom", "models",  "tokenizer"};
-static const char *const verbs[] = {"index create", "index add",       "index remove",    "index build",
-                                    "index verify", "index stat",      "eval recall",     "eval zeroshot",
-                                    "train clip",   "tokenizer train", "tokenizer encode"};
+static const char *const verbs[] = {"index create",    "index add",  "index remove", "index build",
+                                    "index verify",    "index stat", "eval recall",  "eval zeroshot",
+                                    "eval classify",   "eval map",   "train clip",   "tokenizer train",
+                                    "tokenizer encode"};
 
 /* Exit code 1, nothing on stdout, and a sentence with `word` on stderr. */
 static void refuses(const char *arguments, const char *word)
@@ -94,7 +95,9 @@ static void test_needed(void **state)
     refuses("eval recall --volumes v", "--model and --volumes");
     refuses("eval recall --model m --volumes v", "--reports is needed");
     refuses("eval zeroshot --model m --volumes v", "--labels is needed");
-    refuses("eval zeroshot --index i --pool odd", "allowed: all, scan-first");
+    refuses("eval zeroshot --index i --pool odd", "allowed: all, ct-clip-3039, scan-1564");
+    refuses("eval map --volumes v --model m", "--labels is needed");
+    refuses("eval classify --labels l", "--scores");
 }
 
 static void test_filters(void **state)

@@ -409,35 +409,71 @@ static void test_embed(void **state)
     json_decref(j);
 }
 
-/* The same numbers from the index and from the files. */
+/* The same figures from the index and from the files. */
+static void same_figures(json_t *a, json_t *b)
+{
+    json_object_del(a, "inputs"); /* an index there, files here */
+    json_object_del(b, "inputs");
+    json_object_del(a, "seconds");
+    json_object_del(b, "seconds");
+    assert_true(json_equal(a, b));
+}
+
 static void test_eval(void **state)
 {
     json_t *a = json_of(0, "eval recall --index ix --json"), *b = json_of(0, "eval recall --json --model run " DATA);
     const char *const ks[] = {"r@1", "r@5", "r@10", "r@50", "r@100"};
 
     (void)state;
-    cts_json_keys(a, "protocol pool n t2i i2t chance median_rank_t2i median_rank_i2t skipped");
-    assert_true(json_equal(a, b));
-    for (size_t i = 0; i < 5; i++) {
-        assert_true(json_is_real(json_object_get(cts_json_at(a, "t2i"), ks[i])));
-        assert_true(json_is_real(json_object_get(cts_json_at(a, "i2t"), ks[i])));
-        assert_true(json_is_real(json_object_get(cts_json_at(a, "chance"), ks[i])));
+    cts_json_keys(a, "protocol protocol_name pool pool_rule n skipped unlabelled t2i i2t chance oracle median_rank_t2i "
+                     "median_rank_i2t mean_rank_t2i mean_rank_i2t scans values rules labels bootstrap inputs remarks "
+                     "warnings seconds");
+    same_figures(a, b);
+    for (size_t i = 0; i < 5; i++) { /* k beyond the pool is not defined */
+        json_type type = i < 2 ? JSON_REAL : JSON_NULL;
+
+        assert_int_equal(json_typeof(json_object_get(cts_json_at(a, "t2i"), ks[i])), type);
+        assert_int_equal(json_typeof(json_object_get(cts_json_at(a, "i2t"), ks[i])), type);
+        assert_int_equal(json_typeof(json_object_get(cts_json_at(a, "chance"), ks[i])), type);
     }
     json_decref(a);
     json_decref(b);
 
     a = json_of(0, "eval zeroshot --index ix --json");
     b = json_of(0, "eval zeroshot --json --model run --labels set/labels.csv --volumes set/volumes");
-    cts_json_keys(a, "protocol n auroc_macro findings pool skipped");
+    cts_json_keys(a,
+                  "protocol protocol_name pool pool_rule n skipped unlabelled auroc_macro findings n_validation values "
+                  "rules labels bootstrap inputs remarks warnings seconds");
     assert_int_equal(size_at(a, "findings"), CTS_FINDINGS);
-    cts_json_keys(cts_json_at(a, "findings.0"), "name auroc positives");
-    assert_true(json_equal(a, b));
+    same_figures(a, b);
+    json_decref(a);
+    json_decref(b);
+    a = json_of(0, "eval map --index ix -k 1,5 --json");
+    b = json_of(0, "eval map --json --model run -k 1,5 --labels set/labels.csv --volumes set/volumes");
+    same_figures(a, b);
     json_decref(a);
     json_decref(b);
     runs(0, "eval recall --index ix");
-    assert_non_null(strstr(cts_program_out(), "chance"));
-    runs(0, "eval zeroshot --index ix");
+    assert_non_null(strstr(cts_program_out(), "random"));
+    runs(0, "eval zeroshot --index ix --html z.html --csv z.csv");
     assert_non_null(strstr(cts_program_out(), "macro"));
+    assert_int_equal(cts_program_shell("test -s z.html -a -s z.csv"), 0);
+
+    /* vectors that `embed` wrote are an index without an index */
+    runs(0, "embed --model run --volumes set/volumes --out i.npy --quiet");
+    runs(0, "embed --model run --reports set/reports.csv --text --out t.npy --quiet");
+    a = json_of(0, "eval recall --index ix --json");
+    b = json_of(0, "eval recall --images i.npy --texts t.npy --json");
+    assert_true(json_equal(cts_json_at(a, "values"), cts_json_at(b, "values")));
+    json_decref(a);
+    json_decref(b);
+    a = json_of(0, "eval zeroshot --index ix --bootstrap 20 --json");
+    b = json_of(0, "eval classify --images i.npy --model run --labels set/labels.csv --val-images i.npy --val-labels "
+                   "set/labels.csv --bootstrap 20 --json"); /* scores by the model's prompts */
+    assert_int_equal(int_at(b, "n_validation"), N);
+    assert_true(json_equal(cts_json_at(a, "values.0"), cts_json_at(b, "values.0")));
+    json_decref(a);
+    json_decref(b);
 }
 
 /* ---- what does not fit together ----- */
