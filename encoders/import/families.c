@@ -119,8 +119,8 @@ int cts_import_pair_config(cts_import_draft *d, cts_import_pair *p)
     json_t *t = p->temperature ? p->temperature : json_pack("{s:s, s:f}", "kind", "constant", "value", 1.0);
     json_t *c = json_pack("{s:s, s:i, s:o?, s:o?, s:I, s:{s:s, s:s}, s:o}", "format", "ctsearch-clip", "version", 1,
                           "image", p->image, "text", p->text, "latent_dim", (json_int_t)p->latent_dim, "projection",
-                          "image", p->image_projection ? "linear" : "none", "text",
-                          p->text_projection ? "linear" : "none", "temperature", t);
+                          "image", p->image_projection ? p->image_projection : "none", "text",
+                          p->text_projection ? p->text_projection : "none", "temperature", t);
     bool bad = !c;
 
     if (c && p->report_text)

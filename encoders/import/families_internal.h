@@ -38,7 +38,7 @@ int cts_import_dcformer_side(json_t **out, int64_t *width, cts_import_draft *d, 
  * side its vector is the embedding. temperature: {..} or NULL for the constant 1. */
 typedef struct {
     json_t *image, *text, *temperature;
-    bool image_projection, text_projection;
+    const char *image_projection, *text_projection; /* "linear", "affine"; NULL = none */
     int64_t latent_dim;
     const char *report_text; /* NULL = the default */
     int64_t max_length;      /* 0 = the encoder's */

@@ -1,4 +1,4 @@
-/* CT-Scroll: the published state dict, a classifier of 18 findings. Window, heads and number of triplets are in no
+/* CT-Scroll: the published state dict, a classifier of 18 findings. Window, heads and the size of the volume are in no
  * shape: a config.json beside the weights may say them, otherwise they are the published ones.
  * SPDX-License-Identifier: MIT */
 #include <string.h>
@@ -10,13 +10,14 @@
 #include "kernels/base/status.h"
 
 #define IMAGE "visual_transformer."
+#define MAX_BLOCKS 256
 
 static const cts_import_rule rules[] = {
     {"*.num_batches_tracked", NULL, "a counter that nothing reads", 0},
 };
 
 typedef struct {
-    int64_t width, embed, triplets, window, heads, labels;
+    int64_t width, embed, blocks, window, heads, labels;
     int64_t volume[3];
 } sizes;
 
@@ -42,7 +43,9 @@ static int read_sizes(sizes *s, const cts_import_keys *k, const cts_import_optio
     s->width = stem->shape[0];
     s->embed = projection->shape[0];
     s->labels = head->shape[0];
-    s->triplets = s->volume[0] / 3;
+    while (s->blocks < MAX_BLOCKS &&
+           cts_import_find(k, "blocks.%lld.global_block.attention.in_proj_weight", (long long)s->blocks))
+        s->blocks++;
     return CTS_OK;
 }
 
@@ -68,7 +71,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
         return cts_fail(CTS_E_UNSUPPORTED, "these are weights of CT-Scroll, whose encoder this build does not have");
     volume = cts_import_ints(s.volume, 3);
     p.image = json_pack("{s:s, s:{s:I, s:I, s:I, s:I, s:o, s:I, s:I}}", "encoder", "ct_scroll", "config", "width",
-                        (json_int_t)s.width, "embed_dim", (json_int_t)s.embed, "n_triplets", (json_int_t)s.triplets,
+                        (json_int_t)s.width, "embed_dim", (json_int_t)s.embed, "num_blocks", (json_int_t)s.blocks,
                         "window", (json_int_t)s.window, "input_size", volume, "n_labels", (json_int_t)s.labels, "heads",
                         (json_int_t)s.heads);
     p.latent_dim = s.embed;

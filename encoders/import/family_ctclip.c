@@ -140,7 +140,7 @@ static int detect(const cts_import_keys *k, const cts_import_options *o)
 
 static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_options *o)
 {
-    cts_import_pair p = {.image_projection = true, .text_projection = true, .report_text = "ctclip_infer"};
+    cts_import_pair p = {.image_projection = "linear", .text_projection = "linear", .report_text = "ctclip_infer"};
     const cts_weight *projection, *temperature;
     double value = 0;
     sizes s = {0};

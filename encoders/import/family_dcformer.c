@@ -1,8 +1,7 @@
-/* DCFormer: checkpoints of its CTCLIP training, their bare state dicts, and the encoder alone; and Med3DVLM, whose
- * DCFormer has no quantiser and calls gamma "scale".
+/* DCFormer: checkpoints of its CTCLIP training, their bare state dicts, and the encoder alone.
  *
  * The published module registers every batch norm of a decomposed convolution twice, as norm.{i} and as c{i+1}.1:
- * checkpoints hold both names, Med3DVLM the second only. Ours is norm.{i}.
+ * checkpoints hold both names, Med3DVLM (family_med3dvlm.c) the second only. Ours is norm.{i}.
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
@@ -156,7 +155,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
     const char *prefix = cts_import_has_dcformer(k, IMAGE) ? IMAGE : "";
     const cts_weight *projection = cts_import_find(k, "to_visual_latent.weight");
     const cts_weight *temperature = cts_import_find(k, "temperature");
-    cts_import_pair p = {.image_projection = projection != NULL, .report_text = "dcformer_infer"};
+    cts_import_pair p = {.image_projection = projection ? "linear" : NULL, .report_text = "dcformer_infer"};
     double value = 0;
     int64_t width;
     int rc;
@@ -167,7 +166,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
     if (cts_import_has_bert(k, "text_transformer.")) {
         if ((rc = cts_import_bert_side(&p.text, d, k, "text_transformer.", o)) != CTS_OK)
             goto out;
-        p.text_projection = cts_import_find(k, "to_text_latent.weight") != NULL;
+        p.text_projection = cts_import_find(k, "to_text_latent.weight") ? "linear" : NULL;
     }
     if (temperature) {
         if ((rc = cts_import_scalar(&value, temperature)) != CTS_OK)
@@ -194,67 +193,4 @@ const cts_import_family cts_import_dcformer = {
     .about = "DCFormer: training checkpoints, state dicts, the encoder alone",
     .detect = detect,
     .plan = plan,
-};
-
-/* ---- Med3DVLM -------------------------------------------------------------------------------------------------- */
-
-static const char *med_prefix(const cts_import_keys *k)
-{
-    static const char *const prefixes[] = {"vision_encoder.", "vision_tower.vision_tower.", "vision_tower.", ""};
-
-    for (size_t i = 0; i < CTS_COUNT(prefixes); i++)
-        if (cts_import_has_dcformer(k, prefixes[i]) && cts_import_find(k, "%sencoder.s1.0.scale", prefixes[i]))
-            return prefixes[i];
-    return NULL;
-}
-
-static int detect_med(const cts_import_keys *k, const cts_import_options *o)
-{
-    (void)o;
-    return med_prefix(k) ? 60 : 0;
-}
-
-static const cts_import_rule med_rules[] = {
-    {"mm_vision_proj.*", NULL, "a projection with a bias", 0},
-    {"mm_language_proj.*", NULL, "a projection with a bias", 0},
-    {"language_encoder.*", NULL, "the text side of a pair whose projections have a bias", 0},
-    {"logit_scale", NULL, "the scale of the pair", 0},
-    {"t_prime", NULL, "the scale of the pair", 0},
-    {"bias", NULL, "the bias of the pair's loss", 0},
-};
-
-static int plan_med(cts_import_draft *d, const cts_import_keys *k, const cts_import_options *o)
-{
-    const char *prefix = med_prefix(k);
-    cts_import_options own = *o;
-    cts_import_pair p = {0};
-    int rc;
-
-    if (!prefix)
-        return cts_fail(CTS_E_MISMATCH, "no DCFormer of Med3DVLM: tensor encoder.s1.0.scale is missing");
-    if (own.input_size[0] == 0) {
-        own.input_size[0] = 128;
-        own.input_size[1] = own.input_size[2] = 256;
-    }
-    if ((rc = cts_import_dcformer_side(&p.image, &p.latent_dim, d, k, prefix, NULL, &own)) != CTS_OK ||
-        (rc = cts_import_note(d, "Med3DVLM does not say which Hounsfield window its volumes had: no recipe is stored "
-                                 "unless --recipe names one")) != CTS_OK)
-        goto out;
-    cts_import_section_add(d, "", "", med_rules, (int)CTS_COUNT(med_rules));
-    if (cts_import_find(k, "mm_vision_proj.weight") &&
-        (rc =
-             cts_import_note(d, "only the image encoder is imported: the pair's projections have biases, which a model "
-                                "of this program has not")) != CTS_OK)
-        goto out;
-    return cts_import_pair_config(d, &p);
-out:
-    json_decref(p.image);
-    return rc;
-}
-
-const cts_import_family cts_import_med3dvlm = {
-    .name = "med3dvlm",
-    .about = "the DCFormer of Med3DVLM: no quantiser, scale for gamma",
-    .detect = detect_med,
-    .plan = plan_med,
 };

@@ -198,7 +198,7 @@ static void add_made(cts_import_plan *p, name_list *missing)
             r->note = f->reason;
             r->value = f->value;
         } else if (!strcmp(e->name, "temperature") && !p->model->config.learned_temperature) {
-            r->note = "constant: the published code never changes it";
+            r->note = "the constant of config.json";
             r->value = (float)p->model->config.temperature;
         } else {
             list_name(missing, e->name);

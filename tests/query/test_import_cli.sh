@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# import as a user and a script call it: the table, the folder, overrides, what is refused, and a search with the result.
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+ctsearch=${CTS_BIN:?the program under test}
+golden=${CTS_GOLDEN_DIR:-${CTS_SOURCE_DIR:?the project}/tests/golden}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+# code WANTED COMMAND...: the exit code, and one sentence on standard error when it is not 0
+code() {
+    local wanted=$1 got=0
+    shift
+    "$@" >out.txt 2>err.txt || got=$?
+    [[ $got == "$wanted" ]] || fail "exit code $got instead of $wanted: $* ($(tail -n 1 err.txt))"
+}
+has() {
+    grep -qF -- "$2" "$1" || fail "$1 does not have: $2
+$(head -c 2000 "$1")"
+}
+
+# ---- a Hugging Face folder: text alone ------------------------------------------------------------------------------
+bert=$golden/bert_mini
+code 0 "$ctsearch" import "$bert" --dry-run
+has out.txt 'dropped: the vector is taken before the pooler'
+has out.txt 'text_transformer.encoder.layer.0.attention.self.query.weight'
+has out.txt 'bert, safetensors'
+code 0 "$ctsearch" import "$bert" --dry-run --json
+has out.txt '"rows"'
+has out.txt '"family": "bert"'
+[[ -z $(ls -A | grep -v txt) ]] || fail "a dry run wrote: $(ls)"
+code 0 "$ctsearch" import "$bert" --out model --digest --quiet --json
+has out.txt '"out": "model"'
+for file in config.json model.safetensors vocab.txt provenance.json; do
+    [[ -s model/$file ]] || fail "model/$file is missing"
+done
+[[ ! -e model/preprocess.json ]] || fail "a recipe for a model of texts"
+has model/provenance.json "$(sha256sum "$bert/vocab.txt" | cut -d' ' -f1)"
+cmp "$bert/vocab.txt" model/vocab.txt
+cp model/model.safetensors first.safetensors
+# the older layout of the same weights, with its tokenizer and configuration given by name, in its place
+code 0 "$ctsearch" import "$bert/pytorch_model_legacy.bin" "$bert/vocab.txt" "$bert/config.json" --out model --quiet
+has out.txt 'pytorch'
+cmp first.safetensors model/model.safetensors || fail "two files of one model differ after import"
+printf 'VolumeName,Findings_EN,Impressions_EN\nvalid_1_a_1.nii.gz,%s,\nvalid_2_a_1.nii.gz,%s,\n' \
+    "$(sed -n 100p "$bert/vocab.txt")" "$(sed -n 200p "$bert/vocab.txt")" >reports.csv
+code 0 "$ctsearch" embed --model model --reports reports.csv --text --out texts.npy --quiet
+
+# ---- an image side: recipe, its override, no tokenizer -----------------------------------------------------------------
+scroll=$golden/checkpoints/ct_scroll_narrow.pt
+code 0 "$ctsearch" import "$scroll" --input-size 36,64,64 --out scroll --quiet
+has out.txt 'recipe ctscroll@36x64x64'
+has scroll/preprocess.json '64'
+code 0 "$ctsearch" import "$scroll" --recipe merlin --out scroll --quiet
+has err.txt 'not those of the published model'
+has scroll/preprocess.json '"override_of"'
+has scroll/provenance.json '"recipe_override_of": "ctscroll"'
+dcformer=$golden/checkpoints/dcformer_checkpoint-3.pth
+code 0 "$ctsearch" import "$dcformer" --text-heads 4 --out pair --quiet
+has out.txt 'note: no tokenizer is given'
+has out.txt 'under "model"'
+
+# ---- what is refused ----------------------------------------------------------------------------------------------------
+code 1 "$ctsearch" import --out x
+code 1 "$ctsearch" import "$bert"
+code 1 "$ctsearch" import "$bert/vocab.txt" --out x
+has err.txt 'no file of weights'
+code 1 "$ctsearch" import "$bert" "$bert/pytorch_model_legacy.bin" --out x
+has err.txt 'both weights'
+code 1 "$ctsearch" import "$bert" --recipe merlin --out x
+has err.txt 'no image side'
+code 2 "$ctsearch" import nothing.pt --out x
+has err.txt 'nothing.pt'
+code 2 "$ctsearch" import "$dcformer" --out x
+has err.txt '--text-heads'
+code 4 "$ctsearch" import "$bert" --family dcformer --out x
+code 2 "$ctsearch" import "$bert" --family gpt --out x
+has err.txt 'sentence-transformer'
+code 2 "$ctsearch" import "$scroll" --recipe no-such --out x
+seq 600 >many.txt
+sed -i '1s/.*/[PAD]/; 2s/.*/[UNK]/; 3s/.*/[CLS]/; 4s/.*/[SEP]/; 5s/.*/[MASK]/' many.txt
+code 4 "$ctsearch" import "$bert" many.txt --out x
+has err.txt '600 ids'
+has err.txt '500 rows'
+mkdir photos && echo x >photos/cat.png
+code 2 "$ctsearch" import "$bert" --out photos
+[[ -e photos/cat.png && ! -e x ]] || fail "something was replaced or left: $(ls)"
+echo "import: as documented"
