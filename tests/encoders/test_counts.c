@@ -72,6 +72,58 @@ static void test_bert_counts(void **state)
     assert_int_equal(d.input[0], 512);
 }
 
+static int64_t count_under(const cts_params *p, const char *prefix)
+{
+    int64_t n = 0;
+
+    for (int i = 0; i < cts_params_n(p); i++) {
+        const cts_param *e = cts_params_get(p, i);
+
+        if (!e->state && !strncmp(e->name, prefix, strlen(prefix)))
+            n += e->count;
+    }
+    return n;
+}
+
+/* The released CT-CLIP has 438,148,761 parameters; its forward pass reads these, and these we declare. */
+static void test_ctclip_counts(void **state)
+{
+    static const struct {
+        const char *prefix;
+        int64_t params;
+    } parts[] = {
+        {"visual_transformer.", 23421768},
+        {"visual_transformer.to_patch_emb.", 2057536},
+        {"visual_transformer.spatial_rel_pos_bias.", 268296},
+        {"visual_transformer.enc_spatial_transformer.", 10550016 - 4 * 512}, /* four context norms that nobody reads */
+        {"visual_transformer.enc_temporal_transformer.", 10550016 - 4 * 512},
+        {"visual_transformer.vq.", 0},
+        {"text_transformer.", 108891648},
+        {"to_visual_latent.weight", 512 * 294912},
+        {"to_text_latent.weight", 512 * 768},
+        {"temperature", 1},
+        {"", 283701577},
+    };
+    json_t *j = json_loads("{\"image\": {\"preset\": \"ctvit\"}, \"text\": {\"preset\": \"bert-base\"}, "
+                           "\"temperature\": {\"kind\": \"learned\"}}",
+                           0, NULL);
+    cts_clip_config c;
+    cts_clip *m = NULL;
+
+    (void)state;
+    assert_int_equal(cts_clip_config_parse(&c, j, "test"), CTS_OK);
+    assert_int_equal(cts_clip_create(&m, &c), CTS_OK); /* declared only: no memory for the numbers */
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (count_under(m->params, parts[i].prefix) != parts[i].params)
+            fail_msg("%s: %lld parameters, published %lld", parts[i].prefix,
+                     (long long)count_under(m->params, parts[i].prefix), (long long)parts[i].params);
+    cts_clip_destroy(m);
+    json_decref(j);
+    assert_int_equal(described("ctvit").info.vector_dim, 294912);
+    assert_int_equal(described("ctvit-v1").info.vector_dim, 2097152);
+    assert_int_equal(described("ctvit").params, 23421768);
+}
+
 /* A config survives write and parse, and every preset is found by name. */
 static void test_presets_round_trip(void **state)
 {
@@ -219,10 +271,10 @@ static void test_names_and_decay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_counts), cmocka_unit_test(test_ct_scroll_count),
-        cmocka_unit_test(test_bert_counts),      cmocka_unit_test(test_presets_round_trip),
-        cmocka_unit_test(test_bad_configs),      cmocka_unit_test(test_quantiser_is_state),
-        cmocka_unit_test(test_names_and_decay),
+        cmocka_unit_test(test_published_counts),   cmocka_unit_test(test_ct_scroll_count),
+        cmocka_unit_test(test_ctclip_counts),      cmocka_unit_test(test_bert_counts),
+        cmocka_unit_test(test_presets_round_trip), cmocka_unit_test(test_bad_configs),
+        cmocka_unit_test(test_quantiser_is_state), cmocka_unit_test(test_names_and_decay),
     };
 
     return cmocka_run_group_tests_name("counts", tests, NULL, NULL);
