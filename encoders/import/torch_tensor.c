@@ -17,7 +17,7 @@ typedef cts_pickle_value value;
 struct storage {
     const uint8_t *data;
     size_t bytes;
-    cts_st_dtype dtype; /* CTS_ST_COUNT: it counts bytes, the tensor names the type */
+    cts_st_dtype dtype; /* U8 of an untyped one: the tensor names its type */
     bool untyped;
 };
 
