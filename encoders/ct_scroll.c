@@ -19,7 +19,7 @@
 
 #include "encoders/blocks.h"
 #include "encoders/models_internal.h"
-#include "encoders/resnet.h"
+#include "encoders/resnet18.h"
 #include "kernels/base/check.h"
 #include "kernels/base/json.h"
 

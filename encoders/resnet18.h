@@ -1,7 +1,7 @@
 /* ResNet-18 (He et al. 2015, "Deep Residual Learning for Image Recognition") as a trunk over stacks of images.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_ENCODERS_RESNET_H
-#define CTS_ENCODERS_RESNET_H
+#ifndef CTS_ENCODERS_RESNET18_H
+#define CTS_ENCODERS_RESNET18_H
 
 #include "encoders/blocks.h"
 

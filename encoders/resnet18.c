@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "encoders/resnet.h"
+#include "encoders/resnet18.h"
 
 #include <math.h>
 
