@@ -83,6 +83,7 @@ def unusual_tensors():
         expanded=base[4].expand(3, 2),
         nothing=torch.zeros(2, 0, 3),
         nothing_shared=base[24:],
+        nothing_beyond=torch.zeros(2, 0, 3)[1:],
         flags=torch.tensor([[True, False], [False, True]]).t(),
         i64=torch.tensor([-(2**63), 2**63 - 1, -1]),
         buffer=torch.nn.Buffer(torch.tensor([1.5, -0.0, float("inf")])),

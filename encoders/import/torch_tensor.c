@@ -141,11 +141,8 @@ static int check_extent(cts_weight *t, size_t offset, size_t available, const ct
         if (!cts_mul_size(&count, count, (size_t)t->shape[i]) || count > INT64_MAX / 8)
             return fail(t, a, "the product of its size overflows");
     t->count = (int64_t)count;
-    if (offset > available)
-        return cts_fail(CTS_E_FORMAT, "%s: tensor %s: it starts at element %zu of a storage of %zu", a->path, t->name,
-                        offset, available);
     if (!count)
-        return CTS_OK;
+        return CTS_OK; /* wherever it starts: PyTorch saves slices of nothing with the offset they would have */
     for (int i = 0; i < t->ndim; i++)
         if (!cts_mul_size(&step, (size_t)(t->shape[i] - 1), (size_t)t->stride[i]) || !cts_add_size(&last, last, step))
             return fail(t, a, "its size and stride overflow");
@@ -204,7 +201,7 @@ static int read_tensor(cts_weight *t, const value *args, bool v3, const cts_torc
     t->dtype = s.dtype;
     if ((rc = check_extent(t, (size_t)offset->u.i, s.bytes / cts_st_dtype_bytes(s.dtype), a)) != CTS_OK)
         return rc;
-    t->data = s.data + (size_t)offset->u.i * cts_st_dtype_bytes(s.dtype);
+    t->data = s.data + (t->count ? (size_t)offset->u.i * cts_st_dtype_bytes(s.dtype) : 0);
     t->swapped = a->swapped;
     return check_marks(t, arg(args, v3 ? 7 : 6), a);
 }
