@@ -32,11 +32,12 @@ const char *cts_engine_path(const cts_engine *e);               /* of the model 
 const cts_model_digests *cts_engine_digests(const cts_engine *e);
 /* CTS_E_MISMATCH with a sentence when the model has no such side; every call below that wants the side fails so. */
 int cts_engine_need(const cts_engine *e, cts_side side);
-/* Prepare volumes by another recipe from now on, before the first one. The digest of the recipe is then that of *r, and
- * cts_engine_warning() says so. A recipe that does the same to voxels changes nothing. CTS_E_MISMATCH: no image side. */
+/* Prepare volumes by another recipe from now on, before the first one. The digest of the recipe is then that of *r,
+ * and cts_engine_warning() says so. A recipe that does the same to voxels changes nothing. CTS_E_MISMATCH: no image
+ * side. */
 int cts_engine_set_recipe(cts_engine *e, const cts_recipe *r);
-/* Sentence about volumes prepared by another recipe than the model was made for, here or by who imported the model; ""
- * when they are not. */
+/* Sentence about volumes prepared by another recipe than the model was made for, here or by who imported the model;
+ * "" when they are not. */
 const char *cts_engine_warning(const cts_engine *e);
 /* How report cells become a text: the model's "report_text", or what was set since. */
 cts_text_mode cts_engine_text_mode(const cts_engine *e);

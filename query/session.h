@@ -43,8 +43,8 @@ int cts_session_override(cts_session *s, const cts_overrides *o);
 json_t *cts_session_warnings(const cts_session *s);
 /* Open the index at `path`. With a model_dir, or when need_model is set, also the model: model_dir, or without one the
  * folder the index remembers. A model that is not the index's is CTS_E_MISMATCH; a remembered folder that is gone is
- * CTS_E_NOTFOUND with a hint at --model. Warnings the index keeps are said on standard error; an index whose volumes were
- * prepared by another recipe than its model's hands that recipe, and its text rule, to the engine. */
+ * CTS_E_NOTFOUND with a hint at --model. Warnings the index keeps are said on standard error; an index whose volumes
+ * were prepared by another recipe than its model's hands that recipe, and its text rule, to the engine. */
 int cts_session_open_index(cts_session *s, const char *path, bool writable, const char *model_dir, bool need_model,
                            const cts_common *c);
 void cts_session_close(cts_session *s);
