@@ -39,6 +39,9 @@ static int load(job *j)
 
     if (!rc && needs.labels && !(rc = cts_eval_set_drop_unlabelled(&j->set, &j->r.unlabelled)) && !j->set.n)
         rc = cts_fail(CTS_E_INPUT, "labels: got no labelled volume among %zu, allowed: at least one", j->r.unlabelled);
+    if (!rc && !j->o.has_val && j->o.protocol->figures & CTS_FIGURE_BIN)
+        cts_str_append(&j->set.remarks, "f1_bin@val: left out, its thresholds come from validation data (--val-scores, "
+                                        "--val-images or --val-index)\n");
     if (rc || !j->o.has_val)
         return rc;
     if ((rc = cts_eval_input_open(&j->val, &j->o.val, &needs, &j->val_session, &j->z, &j->o.common)) ||
@@ -175,9 +178,7 @@ static int run_map(int argc, char **argv)
 static void print_rule(void *ctx, const char *key, const char *text)
 {
     (void)ctx;
-    printf("      %-18s ", key);
-    cts_print_clipped(stdout, text, cts_columns() - 26);
-    putchar('\n');
+    cts_print_rule(key, text);
 }
 
 static int run_protocols(int argc, char **argv)
@@ -195,9 +196,13 @@ static int run_protocols(int argc, char **argv)
     for (size_t i = 0; i < cts_eval_protocols_n; i++) {
         const cts_eval_protocol *p = &cts_eval_protocols[i];
 
-        printf("%s%s\n    %s\n      %-18s %s\n", i ? "\n" : "", p->name, p->about, "pool", p->pool);
-        cts_eval_protocol_rules(p, print_rule, NULL);
+        printf("%s%s: %s\n", i ? "\n" : "", p->name, p->about);
+        cts_print_rule("pool", p->pool);
+        cts_eval_figure_rules(p->figures, print_rule, NULL);
     }
+    printf("\npools (the number is that of CT-RATE's validation part)\n");
+    for (size_t i = 0; i < cts_eval_pools_n; i++)
+        cts_print_rule(cts_eval_pools[i].name, cts_eval_pools[i].about);
     return CTS_OK;
 }
 

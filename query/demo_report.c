@@ -186,8 +186,11 @@ void cts_demo_recall(const json_t *j)
 
     printf(INDENT "%-6s %14s %14s %8s   (%lld pairs)\n", "", "text to image", "image to text", "chance", whole(j, "n"));
     for (int i = 0; i < 3; i++)
-        printf(INDENT "R@%-4s %14.3f %14.3f %8.3f\n", keys[i] + 2, number(json_object_get(j, "t2i"), keys[i]),
-               number(json_object_get(j, "i2t"), keys[i]), number(json_object_get(j, "chance"), keys[i]));
+        if (json_is_number(json_object_get(json_object_get(j, "t2i"), keys[i])))
+            printf(INDENT "R@%-4s %14.3f %14.3f %8.3f\n", keys[i] + 2, number(json_object_get(j, "t2i"), keys[i]),
+                   number(json_object_get(j, "i2t"), keys[i]), number(json_object_get(j, "chance"), keys[i]));
+        else
+            printf(INDENT "R@%-4s %14s %14s %8s   (fewer pairs)\n", keys[i] + 2, "-", "-", "-");
 }
 
 void cts_demo_zeroshot(const json_t *j)

@@ -402,6 +402,7 @@ int cts_eval_classify(cts_eval_result *r, const cts_eval_set *s, const cts_eval_
 
     r->set = s;
     r->n = s->n;
+    r->figures = plan->protocol->figures & ~(unsigned)(plan->val ? 0 : CTS_FIGURE_BIN);
     r->n_val = plan->val ? plan->val->n : 0;
     r->resamples = plan->resamples;
     r->seed = plan->seed;
@@ -416,7 +417,7 @@ int cts_eval_classify(cts_eval_result *r, const cts_eval_set *s, const cts_eval_
     if (!rc && !(rc = resampling(&j, &b)) && !(rc = auroc(&j, &b)))
         rc = baselines(&j, table, kind);
     for (size_t f = 0; !rc && f < sizeof families / sizeof *families; f++)
-        if (plan->protocol->figures & families[f].figure && (families[f].figure != CTS_FIGURE_BIN || plan->val)) {
+        if (r->figures & families[f].figure) {
             j.f = &families[f];
             rc = one_family(&j, kind, &b);
         }

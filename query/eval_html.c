@@ -172,7 +172,7 @@ static void recall_charts(cts_str *s, const cts_eval_result *r)
                              *const name[] = {"t2i", "i2t"};
 
     cts_str_append(s, "<h2>Recall at k</h2>\n<div class=\"row\">");
-    if (r->protocol->figures & CTS_FIGURE_PAIR) {
+    if (r->figures & CTS_FIGURE_PAIR) {
         cts_str_append(s, "<figure><figcaption>the own partner</figcaption>");
         cts_eval_chart_at_k(r, own, name, 2, "Recall at k of the own partner", s);
         cts_str_append(s, "</figure>");
@@ -194,7 +194,7 @@ static void map_charts(cts_str *s, const cts_eval_result *r)
     cts_str_append(s,
                    "<h2>MAP at k: three definitions, never to be compared with one another</h2>\n<div class=\"row\">");
     for (int i = 0; i < 3; i++) {
-        if (!(r->protocol->figures & (unsigned)(CTS_FIGURE_CTCLIP << i)))
+        if (!(r->figures & (unsigned)(CTS_FIGURE_CTCLIP << i)))
             continue;
         cts_str_printf(s, "<figure><figcaption>%s</figcaption>", metric[i]);
         cts_eval_chart_at_k(r, &metric[i], &model, 1, metric[i], s);
@@ -267,7 +267,7 @@ static void finding_row(cts_str *s, const cts_eval_result *r, int label, const c
         cell(s, x ? x->value : NAN);
     }
     for (int t = 0; t < 3; t++)
-        if (r->protocol->figures & (unsigned)(CTS_FIGURE_W2 << t) && (t != 1 || r->n_val))
+        if (r->figures & (unsigned)(CTS_FIGURE_W2 << t))
             cell(s, r->threshold[t][label]);
     cts_str_append(s, "</tr>\n");
 }
@@ -289,7 +289,7 @@ static void finding_table(cts_str *s, const cts_eval_result *r)
             cts_str_printf(s, "<th>%s</th>", all[i]);
         }
     for (int t = 0; t < 3; t++)
-        if (r->protocol->figures & (unsigned)(CTS_FIGURE_W2 << t) && (t != 1 || r->n_val))
+        if (r->figures & (unsigned)(CTS_FIGURE_W2 << t))
             cts_str_printf(s, "<th>%s</th>", threshold[t]);
     cts_str_append(s, "</tr></thead><tbody>\n");
     for (size_t i = 0; i < r->set->n_labels; i++)
@@ -322,7 +322,7 @@ static void protocol_box(cts_str *s, const cts_eval_result *r)
     put_rule(s, "pool", text);
     if (r->protocol->task != CTS_TASK_RECALL)
         put_rule(s, "labels", r->protocol->map ? r->protocol->map : "ct-rate-18");
-    cts_eval_protocol_rules(r->protocol, put_rule, s);
+    cts_eval_figure_rules(r->figures, put_rule, s);
     if (r->resamples) {
         snprintf(text, sizeof text,
                  "percentiles of %zu resamples of %zu patients, seed %llu; thresholds and ranks are those "

@@ -108,7 +108,7 @@ json_t *cts_eval_result_json(const cts_eval_result *r)
 {
     json_t *rules = json_object(), *values = json_array(), *j;
 
-    cts_eval_protocol_rules(r->protocol, put_rule, rules);
+    cts_eval_figure_rules(r->figures, put_rule, rules);
     for (size_t i = 0; i < r->n_values; i++)
         json_array_append_new(values, value_json(r, &r->value[i]));
     j = json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:I}", "protocol", r->protocol->about, "protocol_name",

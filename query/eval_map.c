@@ -130,6 +130,7 @@ int cts_eval_map(cts_eval_result *r, const cts_eval_set *s, const cts_eval_plan 
         rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu neighbours of %zu volumes", j.most, s->n);
     r->set = s;
     r->n = s->n;
+    r->figures = plan->protocol->figures;
     r->resamples = plan->resamples;
     r->seed = plan->seed;
     for (size_t i = 0; !rc && i < sizeof families / sizeof *families; i++)

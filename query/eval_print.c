@@ -32,9 +32,7 @@ static const char *interval_title(const cts_eval_result *r)
 static void put_rule(void *ctx, const char *key, const char *text)
 {
     (void)ctx;
-    printf("  %-20s ", key);
-    cts_print_clipped(stdout, text, cts_columns() - 24);
-    putchar('\n');
+    cts_print_rule(key, text);
 }
 
 /* ---- recall ---- */
@@ -69,7 +67,7 @@ static void print_recall(const cts_eval_result *r)
     bool scans = false;
 
     recall_table(r, "t2i_r", "i2t_r", "partner");
-    if (r->protocol->figures & CTS_FIGURE_PAIR) {
+    if (r->figures & CTS_FIGURE_PAIR) {
         int wide = r->resamples ? 17 : 0;
 
         printf("%-10s %7.1f%*s %8.1f%*s %8.1f\n", "median", r->median_rank[0], wide, "", r->median_rank[1], wide, "",
@@ -156,7 +154,7 @@ void cts_eval_result_print(const cts_eval_result *r)
     if (r->protocol->task == CTS_TASK_CLASSIFY)
         print_labels(r);
     printf("\nrules\n");
-    cts_eval_protocol_rules(r->protocol, put_rule, NULL);
+    cts_eval_figure_rules(r->figures, put_rule, NULL);
     if (r->resamples)
         printf("  %-20s %zu resamples of %zu patients, seed %llu\n", "intervals", r->resamples, r->patients,
                (unsigned long long)r->seed);

@@ -110,8 +110,7 @@ int cts_eval_protocol_find(const cts_eval_protocol **out, const char *name, cts_
     return rc;
 }
 
-void cts_eval_protocol_rules(const cts_eval_protocol *p, void (*put)(void *ctx, const char *key, const char *text),
-                             void *ctx)
+void cts_eval_figure_rules(unsigned figures, void (*put)(void *ctx, const char *key, const char *text), void *ctx)
 {
     static const struct {
         unsigned figure;
@@ -121,10 +120,10 @@ void cts_eval_protocol_rules(const cts_eval_protocol *p, void (*put)(void *ctx, 
                 {CTS_FIGURE_RADFINDER, CTS_MAP_RADFINDER}};
 
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
-        if (p->figures & maps[i].figure)
+        if (figures & maps[i].figure)
             put(ctx, cts_map_name(maps[i].rule), cts_map_definition(maps[i].rule));
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (p->figures & rules[i].figures)
+        if (figures & rules[i].figures)
             put(ctx, rules[i].key, rules[i].text);
 }
 
@@ -144,7 +143,7 @@ json_t *cts_eval_protocols_json(void)
 
         for (int k = 0; p->ks[k]; k++)
             json_array_append_new(ks, json_integer(p->ks[k]));
-        cts_eval_protocol_rules(p, put_rule, words);
+        cts_eval_figure_rules(p->figures, put_rule, words);
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "name", p->name, "about", p->about,
                                               "task", task[p->task], "pool", p->pool, "labels",
                                               p->map ? p->map : "ct-rate-18", "ks", ks, "rules", words));

@@ -108,11 +108,14 @@ int cts_eval_recall(cts_eval_result *r, const cts_eval_set *s, const cts_eval_pl
     if ((rc = cts_eval_set_scans(s, j.scan)))
         goto out;
     r->scans = groups(j.scan, n);
-    if (plan->protocol->figures & CTS_FIGURE_PAIR)
+    r->figures = plan->protocol->figures;
+    if (r->scans == n) /* every scan once: the same figures again */
+        r->figures &= ~(unsigned)CTS_FIGURE_SCAN;
+    if (r->figures & CTS_FIGURE_PAIR)
         if ((rc = rank_all(&j, NULL)) || (rc = figures(&j, 0, false, &r->median_rank[0], &r->mean_rank[0])) ||
             (rc = figures(&j, 1, false, &r->median_rank[1], &r->mean_rank[1])))
             goto out;
-    if (plan->protocol->figures & CTS_FIGURE_SCAN && r->scans < n) /* otherwise the same figures again */
+    if (r->figures & CTS_FIGURE_SCAN)
         if ((rc = rank_all(&j, j.scan)) || (rc = figures(&j, 0, true, NULL, NULL)) ||
             (rc = figures(&j, 1, true, NULL, NULL)))
             goto out;

@@ -33,6 +33,7 @@ typedef struct {
     const cts_eval_protocol *protocol;
     const cts_eval_pool *pool;
     const cts_eval_set *set; /* borrowed */
+    unsigned figures;        /* those that were taken: a protocol's, where there was something to take them from */
     size_t n, unlabelled, patients, scans, n_val;
     size_t resamples;
     uint64_t seed;

@@ -63,6 +63,25 @@ int cts_print_clipped(FILE *f, const char *text, int columns)
     return used;
 }
 
+#define RULE_INDENT 23
+
+void cts_print_rule(const char *key, const char *text)
+{
+    int room = cts_columns(), at = printf("  %-*s", RULE_INDENT - 3, key);
+
+    for (const char *p = text; *p;) {
+        int n = (int)strcspn(p, " ");
+
+        if (at + 1 + n > room && at > RULE_INDENT) {
+            printf("\n%*s", RULE_INDENT - 1, "");
+            at = RULE_INDENT - 1;
+        }
+        at += printf(" %.*s", n, p);
+        p += n + (p[n] == ' ');
+    }
+    putchar('\n');
+}
+
 json_t *cts_labels_json(uint32_t labels)
 {
     json_t *list = json_array();

@@ -14,6 +14,8 @@ void cts_print_bar(FILE *f, double fraction, int cells);
 /* The first line of UTF-8 text in at most `columns` code points, "..." where it was cut, control characters as spaces.
  * Returns the columns written. */
 int cts_print_clipped(FILE *f, const char *text, int columns);
+/* "  key      words ..." on as many lines as the terminal's width asks for. */
+void cts_print_rule(const char *key, const char *text);
 /* Names of the findings whose bit is set, in the order of data/findings.h. */
 json_t *cts_labels_json(uint32_t labels);
 /* "Emphysema, Pleural effusion"; "no finding" for none, "not labelled" when known is 0. Owned by the caller, NULL when
