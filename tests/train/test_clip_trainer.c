@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "encoders/model_dir.h"
 #include "kernels/base/file.h"
 #include "kernels/base/json.h"
 #include "kernels/base/log.h"
@@ -277,6 +278,57 @@ static void test_too_few_pairs(void **state)
     cts_clip_destroy(m);
 }
 
+/* A model that lies in its mapped file trains as one in memory does, and the file stays as it is. */
+static void test_mapped_model(void **state)
+{
+    world a = {.n = 9, .bad = -1}, b = {.n = 9, .bad = -1};
+    cts_clip_train_config c = make_config(4);
+    char *dir = scratch_dir(), *weights = cts_path_join(dir, "model.safetensors");
+    char before[CTS_DIGEST_HEX], after[CTS_DIGEST_HEX];
+    cts_clip *m = make_model();
+    cts_model *mapped = NULL;
+    cts_train_result r;
+
+    (void)state;
+    assert_int_equal(cts_model_dir_save(dir, m, NULL, NULL), CTS_OK);
+    assert_int_equal(cts_digest_file(before, weights), CTS_OK);
+    assert_int_equal(cts_model_dir_load(&mapped, dir), CTS_OK);
+    assert_true(cts_params_get(mapped->clip->params, 0)->borrowed);
+    assert_int_equal(train(m, &a, &c, 2, &r), CTS_OK);
+    assert_int_equal(train(mapped->clip, &b, &c, 2, &r), CTS_OK);
+    assert_memory_equal(a.loss, b.loss, 4 * sizeof(double));
+    for (int i = 0; i < cts_params_n(m->params); i++)
+        assert_memory_equal(cts_params_get(m->params, i)->data, cts_params_get(mapped->clip->params, i)->data,
+                            (size_t)cts_params_get(m->params, i)->count * sizeof(float));
+    assert_int_equal(cts_digest_file(after, weights), CTS_OK);
+    assert_string_equal(before, after);
+    cts_model_destroy(mapped);
+    cts_clip_destroy(m);
+    assert_int_equal(cts_remove_tree(dir), CTS_OK);
+    free(weights);
+    free(dir);
+}
+
+/* A model of one side cannot be trained on pairs. */
+static void test_one_side(void **state)
+{
+    world w = {.n = 8, .bad = -1};
+    cts_clip_train_config c = make_config(2);
+    cts_clip_config config = {0};
+    json_t *j = json_loads(model_json, 0, NULL);
+    cts_clip *m = NULL;
+    cts_train_result r;
+
+    (void)state;
+    assert_int_equal(json_object_set_new(j, "image", json_null()), 0);
+    assert_int_equal(cts_clip_config_parse(&config, j, "test model"), CTS_OK);
+    assert_int_equal(cts_clip_create_init(&m, &config, SEED), CTS_OK);
+    assert_int_equal(train(m, &w, &c, 1, &r), CTS_E_MISMATCH);
+    assert_non_null(strstr(cts_error(), "text encoder only"));
+    cts_clip_destroy(m);
+    json_decref(j);
+}
+
 static void test_order_is_a_permutation_of_each_epoch(void **state)
 {
     cts_order o, p;
@@ -317,6 +369,8 @@ int main(void)
         cmocka_unit_test(test_log_has_each_step_once_after_a_resume),
         cmocka_unit_test(test_bad_volume_is_skipped_and_counted),
         cmocka_unit_test(test_too_few_pairs),
+        cmocka_unit_test(test_mapped_model),
+        cmocka_unit_test(test_one_side),
         cmocka_unit_test(test_order_is_a_permutation_of_each_epoch),
         cmocka_unit_test(test_schedule),
     };
