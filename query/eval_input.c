@@ -161,11 +161,63 @@ static const char *fallback_names(const cts_eval_input *in)
     return in->data.labels ? in->data.labels : in->data.reports;
 }
 
+/* Texts whose rows have names of their own go to the images of those names; an image without one is marked. rows [n][d]
+ * of the texts; `named` has their names. */
+static int place_texts(cts_eval_set *s, const cts_eval_set *named, const float *rows)
+{
+    size_t d = (size_t)s->dim, missing = 0;
+    cts_eval_names names = {0};
+    int rc = cts_eval_names_make(&names, named);
+
+    if (!rc && !(s->text = calloc(s->n * d + 1, sizeof *s->text)))
+        rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu text vectors", s->n);
+    for (size_t i = 0; !rc && i < s->n; i++) {
+        int64_t row = cts_eval_names_find(&names, s->rows[i].name);
+
+        s->rows[i].whole = row >= 0;
+        missing += row < 0;
+        if (row >= 0)
+            memcpy(s->text + i * d, rows + (size_t)row * d, d * sizeof *s->text);
+    }
+    if (!rc && missing)
+        cts_str_printf(&s->remarks, "texts: none for %zu of %zu images\n", missing, s->n);
+    free(names.key);
+    return rc;
+}
+
+static int npy_texts(job *j)
+{
+    cts_eval_set *s = j->s, named = {0};
+    const cts_eval_input *in = j->in;
+    bool own_names = !in->names && cts_eval_npy_has_names(in->texts);
+    float *rows = NULL;
+    size_t n, d;
+    int rc;
+
+    if ((rc = cts_eval_npy_load(&rows, &n, &d, s, "texts", in->texts)))
+        return rc;
+    if ((!own_names && n != s->n) || d != (size_t)s->dim)
+        rc = cts_fail(CTS_E_MISMATCH, "%s: got %zu x %zu, allowed: %zu x %lld as %s, a text for each image", in->texts,
+                      n, d, s->n, (long long)s->dim, in->images);
+    if (!rc && own_names)
+        rc = cts_eval_npy_names(&named, in->texts, n, NULL, NULL);
+    if (!rc && !(rc = cts_eval_unit_rows(rows, n, d, own_names ? &named : s, in->texts)) && own_names) {
+        cts_str_append(&s->remarks, cts_str_text(&named.remarks));
+        rc = place_texts(s, &named, rows);
+    } else if (!rc) {
+        s->text = rows;
+        rows = NULL; /* the set's now */
+    }
+    free(rows);
+    cts_eval_set_free(&named);
+    return rc;
+}
+
 static int from_npy(job *j)
 {
     cts_eval_set *s = j->s;
     const cts_eval_input *in = j->in;
-    size_t n, d, nt, dt;
+    size_t n, d;
     int rc;
 
     if (!in->images)
@@ -176,14 +228,7 @@ static int from_npy(job *j)
         (rc = cts_eval_unit_rows(s->image, n, d, s, in->images)))
         return rc;
     s->dim = (int64_t)d;
-    if (!in->texts || !j->needs->texts)
-        return CTS_OK;
-    if ((rc = cts_eval_npy_load(&s->text, &nt, &dt, s, "texts", in->texts)))
-        return rc;
-    if (nt != n || dt != d)
-        return cts_fail(CTS_E_MISMATCH, "%s: got %zu x %zu, allowed: %zu x %zu as %s, a text for each image", in->texts,
-                        nt, dt, n, d, in->images);
-    return cts_eval_unit_rows(s->text, n, d, s, in->texts);
+    return in->texts && j->needs->texts ? npy_texts(j) : CTS_OK;
 }
 
 static int from_scores(job *j)

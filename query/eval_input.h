@@ -2,7 +2,8 @@
  *   an index                          vectors, names, labels and reports are in it
  *   --images and --texts FILE.npy     vectors of any model, float16/32/64 [n, d]; rows are named by --names CSV, or by
  *                                     the "ids" of the FILE.json beside the .npy (as `embed` writes it), or by the
- *                                     labels or reports CSV in its order
+ *                                     labels or reports CSV in its order; texts with a .json of their own go to the
+ *                                     images of the same names, otherwise row i belongs to row i
  *   --scores FILE.npy                 probabilities [n, 18] of any classifier, rows named in the same way
  *   --model with --volumes            the scans of a folder through a model
  * A labels CSV, a reports CSV and a metadata CSV add to the rows they name. Vectors that are not of unit length are

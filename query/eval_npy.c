@@ -64,21 +64,36 @@ out:
     return rc;
 }
 
+/* The .json beside a .npy as `embed` writes it; NULL when path has another ending or memory is out. */
+static char *sidecar(const char *path)
+{
+    size_t n = strlen(path);
+
+    return n > 4 && !strcmp(path + n - 4, ".npy") ? cts_asprintf("%.*s.json", (int)n - 4, path) : NULL;
+}
+
+bool cts_eval_npy_has_names(const char *path)
+{
+    char *side = sidecar(path);
+    bool has = side && cts_file_exists(side);
+
+    free(side);
+    return has;
+}
+
 int cts_eval_npy_names(cts_eval_set *s, const char *path, size_t n, const char *names_csv, const char *fallback_csv)
 {
-    size_t len = strlen(path);
     char *side;
     int rc;
 
     if (names_csv)
         return names_from_csv(s, path, n, names_csv);
-    if (len > 4 && !strcmp(path + len - 4, ".npy")) {
-        if (!(side = cts_asprintf("%.*s.json", (int)len - 4, path)))
+    if (cts_eval_npy_has_names(path)) {
+        if (!(side = sidecar(path)))
             return cts_fail(CTS_E_NOMEM, "out of memory");
-        rc = cts_file_exists(side) ? names_from_json(s, path, n, side) : CTS_E_NOTFOUND;
+        rc = names_from_json(s, path, n, side);
         free(side);
-        if (rc != CTS_E_NOTFOUND)
-            return rc;
+        return rc;
     }
     if (fallback_csv)
         return names_from_csv(s, path, n, fallback_csv);

@@ -12,6 +12,9 @@
  * them by. Names the rows of s. */
 int cts_eval_npy_names(cts_eval_set *s, const char *path, size_t n, const char *names_csv, const char *fallback_csv);
 
+/* Whether a .json with names lies beside path. */
+bool cts_eval_npy_has_names(const char *path);
+
 /* float [n, d] that are finite; CTS_E_INPUT names file and row. what: "images", for the list of sources and remarks. */
 int cts_eval_npy_load(float **rows, size_t *n, size_t *d, cts_eval_set *s, const char *what, const char *path);
 /* Make rows unit length. All stay as they are, to the bit, when every norm is 1 within 1e-5; otherwise a remark says so.

@@ -141,6 +141,31 @@ static void test_vectors(void **state)
     refuses(&in, pairs, CTS_E_INPUT, "at least one row");
 }
 
+/* Texts with names of their own go to the images of those names, whatever the order. */
+static void test_paired_by_name(void **state)
+{
+    const cts_eval_needs pairs = {.images = true, .texts = true};
+    const float texts[5 * D] = {0, 0, 1, 0.6f, 0.8f, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1};
+    cts_eval_input in = {.images = npy("pi.npy", images, N, D), .texts = npy("pt.npy", texts, 5, D)};
+    cts_eval_set s = {0};
+
+    (void)state;
+    file("pi.json", "{\"ids\": [\"a\", \"b\", \"c\", \"d\"]}");
+    refuses(&in, pairs, CTS_E_MISMATCH, "got 5 x 3, allowed: 4 x 3");
+    file("pt.json", "{\"ids\": [\"c\", \"d\", \"a\", \"b\", \"e\"]}");
+    assert_int_equal(open_input(&s, &in, pairs), CTS_OK);
+    assert_memory_equal(s.text, images, sizeof images);
+    cts_eval_set_free(&s);
+    file("pt.json", "{\"ids\": [\"c\", \"d\", \"a\", \"x\", \"e\"]}");
+    assert_int_equal(open_input(&s, &in, pairs), CTS_OK);
+    assert_int_equal(s.n, N - 1);
+    assert_int_equal(s.skipped, 1);
+    assert_string_equal(s.rows[1].name, "c");
+    assert_true(s.text[D + 2] == 1.0f);
+    assert_non_null(strstr(cts_str_text(&s.remarks), "none for 1 of 4 images"));
+    cts_eval_set_free(&s);
+}
+
 static void test_names(void **state)
 {
     const cts_eval_needs needs = {.images = true};
@@ -428,9 +453,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_names), cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_labels),  cmocka_unit_test(test_maps),  cmocka_unit_test(test_types),
-        cmocka_unit_test(test_prompts), cmocka_unit_test(test_index), cmocka_unit_test(test_joined),
+        cmocka_unit_test(test_vectors), cmocka_unit_test(test_names),   cmocka_unit_test(test_paired_by_name),
+        cmocka_unit_test(test_scores),  cmocka_unit_test(test_labels),  cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_prompts), cmocka_unit_test(test_index),
+        cmocka_unit_test(test_joined),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
