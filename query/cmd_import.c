@@ -33,8 +33,8 @@ static const struct argp_option argp_options[] = {
     {"input-size", KEY_INPUT_SIZE, "Z,X,Y", 0, "Voxels of the volumes the model was made for (default: as published)",
      0},
     {"patch", KEY_PATCH, "Z,X,Y", 0, "Voxels of a CT-ViT patch, where the weights do not tell", 0},
-    {"text-heads", KEY_TEXT_HEADS, "N", 0, "Attention heads of the text encoder (default: config.json, or width / 64)",
-     0},
+    {"text-heads", KEY_TEXT_HEADS, "N", 0,
+     "Attention heads of the text encoder (default: config.json, or by the width)", 0},
     {"digest", KEY_DIGEST, NULL, 0, "Keep SHA-256 of the files in provenance.json", 0},
     {0}};
 

@@ -26,7 +26,7 @@ typedef struct {
     const cts_import_sentence *sentence; /* NULL = no such folder */
     int64_t input_size[3];               /* voxels z, x, y; 0 0 0 = the published size */
     int64_t patch[3];                    /* voxels of a CT-ViT patch z, x, y; 0 0 0 = from the shapes */
-    int64_t text_heads;                  /* 0 = config.json, otherwise hidden size / 64 */
+    int64_t text_heads;                  /* 0 = config.json, otherwise by the width */
     int64_t tokenizer_size;              /* ids of the tokenizer; 0 = none is given */
 } cts_import_options;
 

@@ -154,21 +154,31 @@ static int apply_config(json_t *c, sizes *s, const cts_import_options *o)
     return copy_fields(c, o->config);
 }
 
+/* The widths of the BERTs that were published with heads 64 wide. MiniLM's 384 is none: it has 12 heads of 32. */
+static int64_t known_heads(int64_t hidden)
+{
+    static const int64_t widths[] = {128, 256, 512, 768, 1024};
+
+    for (size_t i = 0; i < CTS_COUNT(widths); i++)
+        if (hidden == widths[i])
+            return hidden / 64;
+    return 0;
+}
+
 static int choose_heads(sizes *s, cts_import_draft *d, const cts_import_options *o)
 {
     if (o->text_heads)
         s->heads = o->text_heads;
     if (s->heads == 0) {
-        s->heads = s->hidden / 64;
-        if (s->hidden % 64 != 0)
+        if ((s->heads = known_heads(s->hidden)) == 0)
             return cts_fail(CTS_E_INPUT,
-                            "the text encoder is %lld wide, no multiple of 64, so that its number of attention heads "
-                            "cannot be guessed: say it with --text-heads or give its config.json",
+                            "the text encoder is %lld wide, which does not tell its number of attention heads: say it "
+                            "with --text-heads or give its config.json",
                             (long long)s->hidden);
         return cts_import_note(d,
-                               "%lld attention heads in the text encoder: assumed, 64 wide each, as in every BERT "
-                               "that was published; another number needs --text-heads or config.json",
-                               (long long)s->heads);
+                               "%lld attention heads in the text encoder: assumed from its width of %lld; another "
+                               "number needs --text-heads or config.json",
+                               (long long)s->heads, (long long)s->hidden);
     }
     if (s->hidden % s->heads != 0)
         return cts_fail(CTS_E_INPUT, "%lld attention heads do not divide the width %lld of the text encoder",
