@@ -255,19 +255,25 @@ int cts_engine_params_changed(cts_engine *e)
     return rc;
 }
 
-static int tower(cts_engine *e, cts_side side, cts_tower **out)
+/* texts: how many are to be run at once. A single sentence, which is what a query has, is planned for alone: room for
+ * a whole batch would cost it more time than its forward pass. */
+static int tower(cts_engine *e, cts_side side, size_t texts, cts_tower **out)
 {
     cts_tower_spec spec = cts_clip_tower_spec(e->clip, side);
     int64_t voxels = (int64_t)cts_recipe_elements(&e->recipe);
     cts_tower_options o = {0};
     int rc = cts_engine_need(e, side);
 
+    if (!rc && texts > 1 && e->tower[side] && cts_tower_max_batch(e->tower[side]) == 1) {
+        cts_tower_destroy(e->tower[side]);
+        e->tower[side] = NULL;
+    }
     if (!rc && !e->tower[side]) {
         if (side == CTS_SIDE_IMAGE) {
             o.max_batch = cts_max_i64(1, cts_min_i64(BATCH_MAX, BATCH_VOXELS / voxels));
             memcpy(o.volume, e->recipe.size_zxy, sizeof o.volume);
         } else {
-            o.max_batch = TEXT_BATCH;
+            o.max_batch = texts > 1 ? TEXT_BATCH : 1;
         }
         rc = cts_tower_create(&e->tower[side], &spec, &o, e->backend, NULL);
         if (!rc && side == CTS_SIDE_IMAGE &&
@@ -314,7 +320,7 @@ int cts_engine_texts(cts_engine *e, const char *const *texts, size_t n, float *o
 
     if (!n)
         return CTS_OK;
-    if ((rc = tower(e, CTS_SIDE_TEXT, &t)))
+    if ((rc = tower(e, CTS_SIDE_TEXT, n, &t)))
         return rc;
     if (!e->tokenizer)
         return cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model",
@@ -361,7 +367,7 @@ int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts
     cts_tower *t;
     int rc;
 
-    if ((rc = tower(e, CTS_SIDE_IMAGE, &t)) ||
+    if ((rc = tower(e, CTS_SIDE_IMAGE, 0, &t)) ||
         (rc = cts_load_volume(s, &e->recipe, e->backend->pool, e->volumes, info)))
         return rc;
     rc = cts_tower_volumes(t, 1, e->volumes, 0, out);
@@ -470,7 +476,7 @@ int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n
     bool said = e->axes.n > 0; /* once for what may be run again and again, such as a validation set */
     int rc;
 
-    if ((rc = tower(e, CTS_SIDE_IMAGE, &b.t)))
+    if ((rc = tower(e, CTS_SIDE_IMAGE, 0, &b.t)))
         return rc;
     b.max = cts_tower_max_batch(b.t);
     o.depth = threads + (int)cts_min_i64(b.max, 4);
