@@ -7,10 +7,13 @@
 #include "query/dataset_options.h"
 #include "query/orientation.h"
 #include "query/session.h"
+#include "query/train_presets.h"
 #include "query/train_run.h"
 
 typedef struct {
     cts_train_setup s;
+    const cts_train_preset *preset;
+    int model_key; /* of an option that shapes a new model; 0 = none was given */
     double spacing[3], size[3], window[2];
     bool free_recipe;
     double minutes;
@@ -62,12 +65,17 @@ enum {
     KEY_RESUME,
     KEY_CACHE,
     KEY_LOADERS,
-    KEY_KEEP
+    KEY_KEEP,
+    KEY_PRESET,
+    KEY_CODEBOOK,
+    KEY_REDUCTION
 };
 
 static const struct argp_option argp_options[] = {
     {NULL, 0, NULL, 0, "Run:", 1},
     {"out", 'o', "DIR", 0, "Run folder: model/, checkpoints/, log.jsonl (needed)", 1},
+    {"preset", KEY_PRESET, "NAME", 0,
+     "Defaults of everything below: ctsearch (ours, the default) or dcformer-published; see docs/TRAINING.md", 1},
     {"resume", KEY_RESUME, NULL, 0, "Go on from the newest checkpoint in the run folder", 1},
     {"steps", KEY_STEPS, "N", 0, "Optimiser steps (default 1000)", 1},
     {"epochs", KEY_EPOCHS, "N", 0, "Instead of --steps: passes over the pairs", 1},
@@ -81,10 +89,13 @@ static const struct argp_option argp_options[] = {
     {"val-metadata", KEY_VAL_METADATA, "CSV", 0, "Their metadata", 3},
     {"val-volumes", KEY_VAL_VOLUMES, "DIR", 0, "Their files", 3},
     {NULL, 0, NULL, 0, "Model:", 4},
-    {"init", KEY_INIT, "MODEL", 0, "Start from this model folder", 4},
+    {"init", KEY_INIT, "MODEL", 0, "Start from this model folder: weights, configuration, tokenizer and recipe are its",
+     4},
     {"image", KEY_IMAGE, "PRESET", 0, "Image encoder of a new model (default dcformer-nano; see ctsearch models)", 4},
     {"text", KEY_TEXT, "PRESET", 0, "Text encoder of a new model (default bert-tiny)", 4},
     {"latent", KEY_LATENT, "N", 0, "Width of the shared space (default 512)", 4},
+    {"codebook", KEY_CODEBOOK, "N", 0, "Codes of a new image encoder's quantiser; 0 = none (default 0)", 4},
+    {"reduction", KEY_REDUCTION, "KIND", 0, "From its tokens to a vector: channel, depth or none (default channel)", 4},
     {"tokenizer", KEY_TOKENIZER, "FILE", 0, "vocab.txt or SentencePiece model (default: learned from the reports)", 4},
     {"tokenizer-kind", KEY_KIND, "KIND", 0, "Kind of a learned one: wordpiece, unigram, bpe (default wordpiece)", 4},
     {"vocab", KEY_VOCAB, "N", 0, "Largest size of a learned one (default 4000)", 4},
@@ -120,18 +131,24 @@ static const struct argp_option argp_options[] = {
      "sentences: a part of the report, another each epoch; report: all of it (default sentences)", 6},
     {"impression-epochs", KEY_IMPRESSIONS, "N", 0,
      "Of sentence draws: first epochs that read impressions only; then both (default 4)", 6},
-    {"no-shuffle", KEY_NO_SHUFFLE, NULL, 0, "Take the pairs in CSV order", 6},
+    {"no-shuffle", KEY_NO_SHUFFLE, NULL, 0, "Take the pairs in CSV order, epoch after epoch", 6},
     {"recompute", KEY_RECOMPUTE, NULL, 0, "Keep less for backward: less memory, more time", 6},
     {0}};
 
-static error_t parse_model(options *o, int key, char *arg, struct argp_state *state)
+static const char *option_name(int key)
+{
+    for (size_t i = 0; i < sizeof argp_options / sizeof argp_options[0]; i++)
+        if (argp_options[i].key == key && argp_options[i].name)
+            return argp_options[i].name;
+    return "?";
+}
+
+/* Options that shape a new model. */
+static error_t parse_shape(options *o, int key, char *arg, struct argp_state *state)
 {
     cts_train_setup *s = &o->s;
 
     switch (key) {
-    case KEY_INIT:
-        s->init = arg;
-        return 0;
     case KEY_IMAGE:
         s->image = arg;
         return 0;
@@ -141,8 +158,13 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
     case KEY_LATENT:
         s->latent = cts_cli_int(state, "--latent", arg, 1, 65536);
         return 0;
-    case KEY_TOKENIZER:
-        s->tokenizer = arg;
+    case KEY_CODEBOOK:
+        s->codebook = cts_cli_int(state, "--codebook", arg, 0, 1 << 20);
+        return 0;
+    case KEY_REDUCTION:
+        if (strcmp(arg, "channel") && strcmp(arg, "depth") && strcmp(arg, "none"))
+            argp_error(state, "--reduction: got %s, allowed: channel, depth, none", arg);
+        s->reduction = arg;
         return 0;
     case KEY_KIND:
         if (strcmp(arg, "wordpiece") && strcmp(arg, "unigram") && strcmp(arg, "bpe"))
@@ -176,6 +198,23 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_model(options *o, int key, char *arg, struct argp_state *state)
+{
+    switch (key) {
+    case KEY_INIT:
+        o->s.init = arg;
+        return 0;
+    case KEY_TOKENIZER:
+        o->s.tokenizer = arg;
+        return 0;
+    default:
+        if (parse_shape(o, key, arg, state))
+            return ARGP_ERR_UNKNOWN;
+        o->model_key = key;
+        return 0;
     }
 }
 
@@ -232,6 +271,10 @@ static error_t parse_run(options *o, int key, char *arg, struct argp_state *stat
     switch (key) {
     case 'o':
         o->s.out = arg;
+        return 0;
+    case KEY_PRESET:
+        if (!o->preset || strcmp(arg, o->preset->name))
+            argp_error(state, "--preset: got %s, allowed: one of them, the option's name written out", arg);
         return 0;
     case KEY_RESUME:
         c->resume = true;
@@ -333,6 +376,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "--recipe and --size/--spacing/--window: got both, allowed: one of them");
         if (o->free_recipe && o->size[0] == 0)
             argp_error(state, "--size: needed with --spacing or --window");
+        if (o->s.init && o->model_key)
+            argp_error(state, "--%s with --init: the model in %s keeps its own", option_name(o->model_key), o->s.init);
         return 0;
     }
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
@@ -350,6 +395,24 @@ static int choose_recipe(options *o)
         return cts_recipe_free(&o->s.recipe, "free", o->spacing, size, o->window);
     }
     return o->s.recipe_given ? CTS_OK : cts_recipe_find(&o->s.recipe, "dcformer-512");
+}
+
+/* The preset's fields, before any option is read and wherever --preset stands. */
+static int apply_preset(options *o, int argc, char **argv)
+{
+    const char *name = "ctsearch";
+    int rc;
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--preset") && i + 1 < argc)
+            name = argv[i + 1];
+        else if (!strncmp(argv[i], "--preset=", 9))
+            name = argv[i] + 9;
+    if ((rc = cts_train_preset_find(&o->preset, name)))
+        return rc;
+    o->s = o->preset->setup;
+    o->s.constant_temperature = o->preset->published;
+    return CTS_OK;
 }
 
 static int print_summary(const cts_train_summary *sum, const cts_common *common)
@@ -386,12 +449,14 @@ static int print_summary(const cts_train_summary *sum, const cts_common *common)
 
 static int run_clip(int argc, char **argv)
 {
-    options o = {.s = cts_train_defaults(), .window = {-1000, 1000}};
+    options o = {.window = {-1000, 1000}};
     cts_train_summary sum;
     cts_runtime rt = {0};
     cts_common common;
     int rc;
 
+    if ((rc = apply_preset(&o, argc, argv)))
+        return rc;
     o.s.loop.schedule.steps = 1000;
     if ((rc = cts_cli_parse_with(
              argc, argv, argp_options, parse, NULL,

@@ -14,6 +14,8 @@
 #include "query/dataset_options.h"
 #include "query/train_data.h"
 
+#define QUANTISER "visual_transformer.vq._codebook.embed"
+
 typedef struct {
     const cts_train_setup *s;
     const cts_common *common;
@@ -30,36 +32,6 @@ typedef struct {
     cts_progress bar;
     double smooth; /* running mean of the loss, for the bar */
 } job;
-
-cts_train_setup cts_train_defaults(void)
-{
-    cts_train_setup s = {.image = "dcformer-nano",
-                         .text = "bert-tiny",
-                         .tokenizer_kind = "wordpiece",
-                         .vocab = 4000,
-                         .latent = 512,
-                         .learned_temperature = true,
-                         .temperature = 1.0,
-                         .dropout = 0.1,
-                         .pooling = "mean",
-                         .text_init = 0.05,
-                         .projection_norm = true,
-                         .draw = CTS_DRAW_SENTENCES,
-                         .impressions = 4};
-
-    s.loop =
-        (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,
-                                .adamw = {.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-6, .weight_decay = 0.1, .clip = 1.0},
-                                .schedule = {.kind = CTS_SCHEDULE_COSINE, .lr = 1e-3, .min_lr = 1e-5, .warmup = 50},
-                                .batch = 16,
-                                .accumulate = 1,
-                                .max_tokens = 256,
-                                .shuffle = true,
-                                .loader_threads = 2,
-                                .cache_bytes = (size_t)2 << 30,
-                                .keep = 2};
-    return s;
-}
 
 /* ---- parts of the run -------------------------------------------------------------------------------------------- */
 
@@ -87,7 +59,7 @@ static int open_recipe(job *j)
     if ((rc = cts_recipe_digest(&j->recipe, model)) || (rc = cts_recipe_digest(&j->s->recipe, given)))
         return rc;
     return strcmp(model, given)
-               ? cts_fail(CTS_E_MISMATCH, "--recipe: got %s, the model in %s was made with %s (another digest)",
+               ? cts_fail(CTS_E_USAGE, "--recipe: got %s, the model in %s was made with %s (another digest)",
                           j->s->recipe.name, j->init->dir, j->recipe.name)
                : CTS_OK;
 }
@@ -127,8 +99,28 @@ static int open_tokenizer(job *j)
     }
     if (!rc)
         rc = cts_tokenizer_open(&j->tokenizer, path);
+    if (!rc && j->init && j->init->tokenizer_path &&
+        strcmp(j->init->digest.tokenizer, cts_tokenizer_digest(j->tokenizer)))
+        rc =
+            cts_fail(CTS_E_USAGE, "--tokenizer: got %s, the model in %s was made with another one", path, j->init->dir);
     free(own);
     return rc;
+}
+
+/* A published loss curve is asked for with --init: what of the model stands against it is said, and the scale stands
+ * still. */
+static void keep_temperature(job *j)
+{
+    const cts_clip_config *c = &j->clip->config;
+    int i = cts_params_find(j->clip->params, "temperature");
+
+    cts_params_freeze(j->clip->params, "temperature", true);
+    if (c->projection_norm || cts_params_find(j->clip->params, QUANTISER) < 0)
+        cts_log(CTS_LOG_WARN, "%s: the model has %s; published loss curves are not to be expected", j->init->dir,
+                c->projection_norm ? "batch norms before its projections" : "no quantiser");
+    if (i >= 0 && fabsf(cts_params_get(j->clip->params, i)->data[0] - 1.0f) > 1e-6f)
+        cts_log(CTS_LOG_WARN, "%s: the scale stays %g; the published one is e", j->init->dir,
+                exp((double)cts_params_get(j->clip->params, i)->data[0]));
 }
 
 /* {"encoder": .., "config": ..} of a preset, with the fields of `changes` (released) set in its config. */
@@ -150,6 +142,14 @@ static int encoder_json(json_t **out, const char *preset, json_t *changes)
     return rc;
 }
 
+/* The published loaders read reports differently when they train and when they are asked; a model keeps the latter. */
+static const char *inference_mode(cts_text_mode trained)
+{
+    return cts_text_mode_name(trained == CTS_TEXT_DCFORMER_TRAIN ? CTS_TEXT_DCFORMER_INFER
+                              : trained == CTS_TEXT_CTCLIP_TRAIN ? CTS_TEXT_CTCLIP_INFER
+                                                                 : trained);
+}
+
 static int new_model(job *j)
 {
     json_t *image = NULL, *text = NULL, *all = NULL;
@@ -158,8 +158,11 @@ static int new_model(job *j)
     int rc;
 
     if ((rc = encoder_json(&image, j->s->image,
-                           json_pack("{s:[I,I,I]}", "volume", (json_int_t)r->size_zxy[0], (json_int_t)r->size_zxy[1],
-                                     (json_int_t)r->size_zxy[2]))) ||
+                           json_pack("{s:[I,I,I], s:b, s:I, s:s}", "input_size", (json_int_t)r->size_zxy[0],
+                                     (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2], "quantize",
+                                     j->s->codebook > 0, "codebook_size",
+                                     (json_int_t)(j->s->codebook > 0 ? j->s->codebook : 8192), "reduction",
+                                     j->s->reduction))) ||
         (rc = encoder_json(&text, j->s->text,
                            json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size",
                                      (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
@@ -308,10 +311,12 @@ static int open_all(job *j)
                 j->data.without_volume, j->data.without_report);
     if (j->init) {
         j->clip = j->init->clip;
+        if (j->s->constant_temperature)
+            keep_temperature(j);
     } else if ((rc = new_model(j))) {
         return rc;
     }
-    snprintf(j->clip->config.report_text, sizeof j->clip->config.report_text, "%s", cts_text_mode_name(j->mode));
+    snprintf(j->clip->config.report_text, sizeof j->clip->config.report_text, "%s", inference_mode(j->mode));
     j->sum->params = cts_params_count(j->clip->params);
     return cts_engine_wrap(&j->engine, j->clip, &j->recipe, j->tokenizer, j->rt->backend);
 }

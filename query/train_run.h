@@ -23,6 +23,8 @@ typedef struct {
     const char *tokenizer_kind;     /* "wordpiece", "unigram", "bpe" */
     int32_t vocab;                  /* of a learned one */
     int64_t latent;
+    int64_t codebook;      /* codes of a new image encoder's quantiser; 0 = none */
+    const char *reduction; /* of a new image encoder: "channel", "depth", "none" */
     bool learned_temperature;
     double temperature;   /* log of the scale; initial value when learned */
     double dropout;       /* of a new text encoder */
@@ -30,16 +32,16 @@ typedef struct {
     double text_init;     /* standard deviation of its initial weights */
     bool projection_norm; /* of a new model: batch norms before the projections (encoders/clip.h) */
     cts_recipe recipe;
-    bool recipe_given;       /* with init: refuse another recipe than the model's */
-    const char *report_text; /* text mode; NULL = the initial model's, or clean */
+    bool recipe_given;         /* with init: refuse another recipe than the model's */
+    const char *report_text;   /* text mode; NULL = the initial model's, or clean */
+    bool constant_temperature; /* with init: keep the scale where it is, even if the model learns it */
     cts_draw_kind draw;
     int64_t impressions;        /* of sentence draws: so many first epochs read impressions only */
     cts_clip_train_config loop; /* dir, data_digest, seed are filled in by the run */
     int64_t epochs;             /* > 0: steps = epochs * pairs / (batch * accumulate) */
 } cts_train_setup;
 
-/* Our own way to train a pair from scratch: sentences of the report, mean pooling, a learned temperature that starts at
- * e, AdamW with warm-up and cosine. docs/BENCHMARK.md has what it reaches. */
+/* The preset "ctsearch" (query/train_presets.h). docs/BENCHMARK.md has what it reaches. */
 cts_train_setup cts_train_defaults(void);
 
 typedef struct {

@@ -51,28 +51,29 @@ static int add_sentence(cts_report_ids *r, const cts_tokenizer *t, const char *t
     return rc;
 }
 
-static int add_section(cts_report_ids *r, const cts_tokenizer *t, const char *text)
+static int add_section(cts_report_ids *r, const cts_tokenizer *t, const char *text, bool whole)
 {
     int rc = CTS_OK;
 
     for (size_t n; !rc && *text; text += n) {
-        n = sentence_bytes(text);
+        n = whole ? strlen(text) : sentence_bytes(text);
         rc = add_sentence(r, t, text, n);
     }
     return rc;
 }
 
-static int tokenise(cts_report_ids *r, const cts_tokenizer *t, const char *findings, const char *impression)
+/* whole: sections are not cut, so that a SentencePiece model sees them as the published loaders show them. */
+static int tokenise(cts_report_ids *r, const cts_tokenizer *t, const char *findings, const char *impression, bool whole)
 {
     int rc;
 
     r->key = cts_rng_split(cts_fnv1a64(findings, strlen(findings)), cts_fnv1a64(impression, strlen(impression)));
     if (!(r->at = calloc(MAX_SENTENCES + 1, sizeof *r->at)))
         return cts_fail(CTS_E_NOMEM, "out of memory for token ids");
-    if ((rc = add_section(r, t, findings)))
+    if ((rc = add_section(r, t, findings, whole)))
         return rc;
     r->n_findings = r->n_sentences;
-    if (!(rc = add_section(r, t, impression)) && !r->n_sentences)
+    if (!(rc = add_section(r, t, impression, whole)) && !r->n_sentences)
         rc = cts_fail(CTS_E_INPUT, "report: got one without a word, allowed: at least one token");
     return rc;
 }
@@ -90,7 +91,7 @@ int cts_report_tokens_make(cts_report_tokens *out, const cts_tokenizer *t, const
 
     CTS_ASSERT(rc || n_ends == 2, "an empty sequence is its two end tokens");
     for (size_t i = 0; !rc && i < n; i++)
-        if ((rc = tokenise(&r.report[i], t, findings[i], impressions[i])))
+        if ((rc = tokenise(&r.report[i], t, findings[i], impressions[i], kind == CTS_DRAW_REPORT)))
             rc = cts_fail_in(rc, "report %zu", i + 1);
     if (rc) {
         cts_report_tokens_free(&r);

@@ -31,7 +31,7 @@ static const char model_json[] = "{\"format\": \"ctsearch-clip\", \"version\": 1
                                  "{\"kind\": \"learned\", \"value\": 1.5},"
                                  "\"image\": {\"encoder\": \"dcformer\", \"config\": {\"num_blocks\": [1, 1, 1, 1, 1], "
                                  "\"channels\": [8, 8, 8, 16, 16], \"kernel_sizes\": [5, 3, 3, 3],"
-                                 " \"reduction\": \"channel\", \"volume\": [16, 12, 20]}},"
+                                 " \"reduction\": \"channel\", \"quantize\": %s, \"codebook_size\": 24}},"
                                  "\"text\": {\"encoder\": \"bert\", \"config\": {\"vocab_size\": 40, \"hidden_size\": "
                                  "16, \"num_hidden_layers\": 1, \"num_attention_heads\": 2,"
                                  " \"intermediate_size\": 32, \"max_position_embeddings\": 16, \"type_vocab_size\": 2, "
@@ -94,18 +94,25 @@ static int on_validate(void *ctx, int64_t step, json_t *into)
     return json_object_set_new(into, "val_loss", json_real(1.0)) ? CTS_E_NOMEM : CTS_OK;
 }
 
-static cts_clip *make_model(void)
+static cts_clip *make_model_with(bool quantize)
 {
     cts_clip_config c = {0};
     cts_clip *m = NULL;
     json_t *j = NULL;
+    char text[sizeof model_json + 8];
 
-    assert_int_equal(cts_json_parse(&j, model_json, strlen(model_json), "test model"), CTS_OK);
+    snprintf(text, sizeof text, model_json, quantize ? "true" : "false");
+    assert_int_equal(cts_json_parse(&j, text, strlen(text), "test model"), CTS_OK);
     if (cts_clip_config_parse(&c, j, "test model"))
         fail_msg("%s", cts_error());
     assert_int_equal(cts_clip_create_init(&m, &c, SEED), CTS_OK);
     json_decref(j);
     return m;
+}
+
+static cts_clip *make_model(void)
+{
+    return make_model_with(false);
 }
 
 static cts_clip_train_config make_config(int64_t steps)
@@ -169,15 +176,14 @@ static void test_overfits_eight_pairs(void **state)
 }
 
 /* 12 steps at once, and 7 steps, an interruption, and the rest in a new process's place. */
-static void test_resume_is_bit_equal(void **state)
+static void resume_is_bit_equal(bool quantize)
 {
     world whole = {.n = 21, .bad = -1}, part = {.n = 21, .bad = -1, .interrupt_at = 7}, rest = {.n = 21, .bad = -1};
     cts_clip_train_config c = make_config(12);
-    cts_clip *a = make_model(), *b = make_model(), *d = make_model();
+    cts_clip *a = make_model_with(quantize), *b = make_model_with(quantize), *d = make_model_with(quantize);
     cts_train_result r;
     char *dir = scratch_dir();
 
-    (void)state;
     c.accumulate = 2;
     c.cache_bytes = 0;
     assert_int_equal(train(a, &whole, &c, 2, &r), CTS_OK);
@@ -206,6 +212,32 @@ static void test_resume_is_bit_equal(void **state)
     cts_clip_destroy(d);
     assert_int_equal(cts_remove_tree(dir), CTS_OK);
     free(dir);
+}
+
+static void test_resume_is_bit_equal(void **state)
+{
+    (void)state;
+    resume_is_bit_equal(false);
+}
+
+/* The code book is state: a checkpoint carries it, and training had moved it. */
+static void test_resume_with_a_quantiser(void **state)
+{
+    const char *name = "visual_transformer.vq._codebook.embed";
+    cts_clip *before = make_model_with(true), *after = make_model_with(true);
+    world w = {.n = 16, .bad = -1};
+    cts_clip_train_config c = make_config(3);
+    cts_train_result r;
+    const cts_param *p = cts_params_get(before->params, cts_params_find(before->params, name));
+    const cts_param *q = cts_params_get(after->params, cts_params_find(after->params, name));
+
+    (void)state;
+    resume_is_bit_equal(true);
+    assert_memory_equal(p->data, q->data, (size_t)p->count * sizeof(float));
+    assert_int_equal(train(after, &w, &c, 2, &r), CTS_OK);
+    assert_memory_not_equal(p->data, q->data, (size_t)p->count * sizeof(float));
+    cts_clip_destroy(before);
+    cts_clip_destroy(after);
 }
 
 static void test_log_has_each_step_once_after_a_resume(void **state)
@@ -366,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overfits_eight_pairs),
         cmocka_unit_test(test_resume_is_bit_equal),
+        cmocka_unit_test(test_resume_with_a_quantiser),
         cmocka_unit_test(test_log_has_each_step_once_after_a_resume),
         cmocka_unit_test(test_bad_volume_is_skipped_and_counted),
         cmocka_unit_test(test_too_few_pairs),
