@@ -48,8 +48,8 @@ static uint32_t label_bits(const cts_record *r)
     return bits;
 }
 
-/* Reports of the batch as texts [n] (NULL where there is none) and their vectors in b->text, row by row; a model without
- * a text side gives texts alone. */
+/* Reports of the batch as texts [n] (NULL where there is none) and their vectors in b->text, row by row; a model
+ * without a text side gives texts alone. */
 static int embed_reports(batch *b, char **texts)
 {
     const char *given[CTS_INGEST_BATCH];

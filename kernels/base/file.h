@@ -19,8 +19,8 @@ typedef struct {
     size_t n;
 } cts_map;
 int cts_map_open(cts_map *m, const char *path, size_t max_bytes);
-/* The same, but the memory may be written to (cast the const away): such pages become this process's own, the file never
- * changes. No memory is reserved before. */
+/* The same, but the memory may be written to (cast the const away): such pages become this process's own, the file
+ * never changes. No memory is reserved before. */
 int cts_map_open_private(cts_map *m, const char *path, size_t max_bytes);
 void cts_map_close(cts_map *m);
 
