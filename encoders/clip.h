@@ -28,8 +28,8 @@
  * The bias is there for the sigmoid loss only. A side without projection gives its encoder's vector, normalised; its
  * width is then latent_dim. An affine projection has a bias (to_visual_latent.bias), as Med3DVLM's have. report_text
  * and prompts are names that the floors above look up: how the cells of a report become a text, which bank of prompts
- * suits the model. max_length: texts are cut to so many tokens; default: the encoder's longest. Fields from "projection"
- * on (temperature apart) are written only where they differ from the
+ * suits the model. max_length: texts are cut to so many tokens; default: the encoder's longest. Fields from
+ * "projection" on (temperature apart) are written only where they differ from the
  * default, so that a model written before they existed keeps its bytes and its digest. Reading, {"preset":
  * "dcformer-nano", "config": {..}} may stand for an encoder: the fields of config then replace the preset's.
  * SPDX-License-Identifier: MIT */

@@ -48,8 +48,8 @@ int cts_json_digest(char out[CTS_DIGEST_HEX], const json_t *j);
  * alone. Strict as above: nothing is changed unless all fits. A scalar tensor fits shape [1]. Allocates the data. */
 int cts_params_load(cts_params *p, const cts_safetensors *s, const char *prefix);
 /* The same from the file at `path`, which stays mapped as long as p lives: F32 tensors at a multiple of 4 bytes are
- * used where they lie, others are copied. What is written to p is this process's own, the file never changes. For a p whose
- * entries have no data yet. */
+ * used where they lie, others are copied. What is written to p is this process's own, the file never changes. For a p
+ * whose entries have no data yet. */
 int cts_params_map(cts_params *p, const char *path);
 /* p's entries as tensors to write, in *t (free()) with room for `extra` more, and their names prefix + entry name in
  * *names, which has room for the same and ends with cts_st_names_free(). */
