@@ -17,8 +17,8 @@ bool cts_eval_npy_has_names(const char *path);
 
 /* float [n, d] that are finite; CTS_E_INPUT names file and row. what: "images", for the list of sources and remarks. */
 int cts_eval_npy_load(float **rows, size_t *n, size_t *d, cts_eval_set *s, const char *what, const char *path);
-/* Make rows unit length. All stay as they are, to the bit, when every norm is 1 within 1e-5; otherwise a remark says so.
- * CTS_E_INPUT names a row of zeros. */
+/* Make rows unit length. All stay as they are, to the bit, when every norm is 1 within 1e-5; otherwise a remark says
+ * so. CTS_E_INPUT names a row of zeros. */
 int cts_eval_unit_rows(float *rows, size_t n, size_t d, cts_eval_set *s, const char *path);
 
 /* Prompts [36, d] as cts_zeroshot; scale 0 = e. */

@@ -31,57 +31,52 @@ enum {
     KEY_VAL_NAMES,
 };
 
-/* clang-format off */
-#define INPUT_OPTIONS \
-    {"index", 'i', "INDEX", 0, "Evaluate what an index holds", 0}, \
-    {"model", 'm', "DIR", 0, "Model folder or run folder, with data; beside --index: must be the index's own", 0}, \
-    {"images", KEY_IMAGES, "F.npy", 0, "Image vectors of any model, float16/32/64 [n, d]", 1}
-#define NAMES_OPTION \
-    {"names", KEY_NAMES, "CSV", 0, "VolumeName of each row (default: the .json beside the .npy, or --labels or --reports " \
-     "row by row)", 1}
-#define COMMON_OPTIONS \
-    {"protocol", KEY_PROTOCOL, "NAME", 0, "Do as a published evaluation does: see `ctsearch eval protocols` (default: all " \
-     "figures side by side)", 2}, \
-    {"pool", 'p', "NAME", 0, "all, ct-clip-3039, scan-1564, colipri-1493 or spectre-1 (default: the protocol's, or all)", 2}, \
-    {"exclude", KEY_EXCLUDE, "FILE", 0, "Volume names that take no part, a line each", 2}, \
-    {"bootstrap", KEY_BOOTSTRAP, "N", 0, "Resamples of patients for the 95 % intervals, 0 = none (default 1000)", 2}, \
-    {"csv", KEY_CSV, "FILE", 0, "Write every figure, one a line", 3}, \
-    {"html", KEY_HTML, "FILE", 0, "Write a page with curves, bars and tables; it needs nothing but itself", 3}
-#define K_OPTION {NULL, 'k', "LIST", 0, "Ks separated by commas (default 1,5,10,50,100, or the protocol's)", 2}
-#define PROMPT_OPTIONS \
-    {"prompts", KEY_BANK, "NAME|FILE.json", 0, "Prompt bank (default: the model's; `ctsearch score --prompts list` shows them)", 0}, \
-    {"prompts-npy", KEY_PROMPTS, "F.npy", 0, "Text vectors [36, d]: present, not present of each finding", 1}, \
-    {"scale", KEY_SCALE, "S", 0, "Scale of the two logits (default: the model's, or e with --prompts-npy)", 1}, \
-    {"val-index", KEY_VAL_INDEX, "INDEX", 0, "Validation data that fit the thresholds of f1_bin@val", 4}, \
-    {"val-images", KEY_VAL_IMAGES, "F.npy", 0, "The same as vectors, with --val-labels", 4}
-#define VAL_OPTIONS \
-    {"val-labels", KEY_VAL_LABELS, "CSV", 0, "Labels of the validation data", 4}, \
-    {"val-names", KEY_VAL_NAMES, "CSV", 0, "VolumeName of each row of the validation data", 4}
-#define SCORE_OPTIONS \
-    {"scores", KEY_SCORES, "F.npy", 0, "Probabilities [n, 18] of any classifier, in the order of the label CSV", 1}, \
-    {"logits", KEY_LOGITS, NULL, 0, "--scores and --val-scores are logits", 1}, \
-    {"val-scores", KEY_VAL_SCORES, "F.npy", 0, "Scores of validation data that fit the thresholds of f1_bin@val", 4}
+/* Which verbs have an option. */
+enum { R = 1 << CTS_EVAL_RECALL, Z = 1 << CTS_EVAL_ZEROSHOT, C = 1 << CTS_EVAL_CLASSIFY, M = 1 << CTS_EVAL_MAP };
 
-static const struct argp_option recall_options[] = {
-    INPUT_OPTIONS, {"texts", KEY_TEXTS, "F.npy", 0, "Report vectors, row i belongs to row i of --images", 1},
-    NAMES_OPTION, K_OPTION, COMMON_OPTIONS, {0}};
-static const struct argp_option zeroshot_options[] = {
-    INPUT_OPTIONS, NAMES_OPTION, PROMPT_OPTIONS, VAL_OPTIONS, COMMON_OPTIONS, {0}};
-static const struct argp_option classify_options[] = {
-    INPUT_OPTIONS, NAMES_OPTION, SCORE_OPTIONS, PROMPT_OPTIONS, VAL_OPTIONS, COMMON_OPTIONS, {0}};
-static const struct argp_option map_options[] = {INPUT_OPTIONS, NAMES_OPTION, K_OPTION, COMMON_OPTIONS, {0}};
-/* clang-format on */
+static const struct {
+    unsigned verbs;
+    struct argp_option option;
+} table[] = {
+    {R | Z | C | M, {"index", 'i', "INDEX", 0, "Evaluate what an index holds", 0}},
+    {R | Z | C | M, {"model", 'm', "DIR", 0, "Model or run folder, with data; beside --index: the index's own", 0}},
+    {R | Z | C | M, {"images", KEY_IMAGES, "F.npy", 0, "Image vectors of any model, float16/32/64 [n, d]", 1}},
+    {R, {"texts", KEY_TEXTS, "F.npy", 0, "Report vectors; row i belongs to image i, or to the image of its name", 1}},
+    {C, {"scores", KEY_SCORES, "F.npy", 0, "Probabilities [n, 18] of any classifier, in the label CSV's order", 1}},
+    {C, {"logits", KEY_LOGITS, NULL, 0, "--scores and --val-scores are logits", 1}},
+    {R | Z | C | M,
+     {"names", KEY_NAMES, "CSV", 0, "VolumeName of each row (default: the .json beside, else the CSVs)", 1}},
+    {Z | C,
+     {"prompts", KEY_BANK, "NAME|FILE.json", 0, "Prompt bank (default: the model's), see `score --prompts list`", 1}},
+    {Z | C, {"prompts-npy", KEY_PROMPTS, "F.npy", 0, "Text vectors [36, d]: present, not present of each finding", 1}},
+    {Z | C, {"scale", KEY_SCALE, "S", 0, "Of the two logits (default: the model's, or e with --prompts-npy)", 1}},
+    {R | Z | C | M,
+     {"protocol", KEY_PROTOCOL, "NAME", 0, "Do as a published evaluation does, see `eval protocols`", 2}},
+    {R | Z | C | M,
+     {"pool", 'p', "NAME", 0, "Which volumes, see `eval protocols` (default: the protocol's, or all)", 2}},
+    {R | Z | C | M, {"exclude", KEY_EXCLUDE, "FILE", 0, "Volume names that take no part, a line each", 2}},
+    {R | M, {NULL, 'k', "LIST", 0, "Ks, by commas (default 1,5,10,50,100, or the protocol's)", 2}},
+    {R | Z | C | M,
+     {"bootstrap", KEY_BOOTSTRAP, "N", 0, "Resamples for the 95 % intervals, 0 = none (default 1000)", 2}},
+    {R | Z | C | M, {"csv", KEY_CSV, "FILE", 0, "Write every figure, one a line", 3}},
+    {R | Z | C | M, {"html", KEY_HTML, "FILE", 0, "Write a page with curves, bars and tables, whole in itself", 3}},
+    {Z | C, {"val-index", KEY_VAL_INDEX, "INDEX", 0, "Validation data that give f1_bin@val its thresholds", 4}},
+    {Z | C, {"val-images", KEY_VAL_IMAGES, "F.npy", 0, "The same as vectors, with --val-labels", 4}},
+    {C, {"val-scores", KEY_VAL_SCORES, "F.npy", 0, "The same as scores, with --val-labels", 4}},
+    {Z | C, {"val-labels", KEY_VAL_LABELS, "CSV", 0, "Labels of the validation data", 4}},
+    {Z | C, {"val-names", KEY_VAL_NAMES, "CSV", 0, "VolumeName of each row of the validation data", 4}},
+};
+#define OPTIONS (sizeof table / sizeof table[0])
 
 static const struct {
     const char *name;
     cts_eval_task task;
     cts_eval_needs needs;
-    const struct argp_option *options;
 } verbs[] = {
-    {"recall", CTS_TASK_RECALL, {.images = true, .texts = true}, recall_options},
-    {"zeroshot", CTS_TASK_CLASSIFY, {.images = true, .scores = true, .labels = true}, zeroshot_options},
-    {"classify", CTS_TASK_CLASSIFY, {.scores = true, .labels = true}, classify_options},
-    {"map", CTS_TASK_MAP, {.images = true, .labels = true}, map_options},
+    {"recall", CTS_TASK_RECALL, {.images = true, .texts = true}},
+    {"zeroshot", CTS_TASK_CLASSIFY, {.images = true, .scores = true, .labels = true}},
+    {"classify", CTS_TASK_CLASSIFY, {.scores = true, .labels = true}},
+    {"map", CTS_TASK_MAP, {.images = true, .labels = true}},
 };
 
 cts_eval_task cts_eval_verb_task(cts_eval_verb v)
@@ -267,10 +262,14 @@ static int complete(cts_eval_options *o, const char *command)
 
 int cts_eval_options_parse(cts_eval_options *o, int argc, char **argv, const char *doc)
 {
+    struct argp_option options[OPTIONS + 1] = {{0}};
+    size_t n = 0;
     int rc;
 
+    for (size_t i = 0; i < OPTIONS; i++)
+        if (table[i].verbs >> o->verb & 1)
+            options[n++] = table[i].option;
     o->resamples = CTS_BOOTSTRAP_RESAMPLES;
-    rc = cts_cli_parse_with(argc, argv, verbs[o->verb].options, parse, NULL, doc, o, &o->common, &cts_dataset_argp,
-                            &o->in.data);
+    rc = cts_cli_parse_with(argc, argv, options, parse, NULL, doc, o, &o->common, &cts_dataset_argp, &o->in.data);
     return rc ? rc : complete(o, argv[0]);
 }

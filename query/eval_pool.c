@@ -11,16 +11,16 @@
 
 #define LIST_BYTES ((size_t)64 << 20) /* far above the names of all volumes of CT-RATE */
 
-/* clang-format off */
 const cts_eval_pool cts_eval_pools[] = {
     {"all", NULL, "every volume; the reconstructions of a scan share one report", CTS_POOL_EVERY, 0},
     {"ct-clip-3039", NULL, "every volume of the validation part, as CT-CLIP's scripts take it", CTS_POOL_EVERY, 3039},
     {"scan-1564", "scan-first", "of each scan the lowest reconstruction number that is there", CTS_POOL_SCAN, 1564},
-    {"colipri-1493", NULL, "of each scan the reconstruction with the smallest in-plane voxel, without the names of --exclude "
-     "(no_chest), every Findings_EN once", CTS_POOL_SMALLEST, 1493},
+    {"colipri-1493", NULL,
+     "of each scan the reconstruction with the smallest in-plane voxel, without the names of --exclude "
+     "(no_chest), every Findings_EN once",
+     CTS_POOL_SMALLEST, 1493},
     {"spectre-1", NULL, "the volumes whose name ends in _1", CTS_POOL_FIRST_ONLY, 1564},
 };
-/* clang-format on */
 const size_t cts_eval_pools_n = sizeof cts_eval_pools / sizeof cts_eval_pools[0];
 
 int cts_eval_pool_find(const cts_eval_pool **out, const char *name)

@@ -1,6 +1,6 @@
-/* Small charts as SVG text for a page: a frame with axes, lines, bars with intervals. Colours come from CSS variables of
- * the page (--ink, --faint, --c1, --c2, --c3), so that light and dark pages share one drawing. Every text is escaped and
- * a number that is not finite is left out, never written.
+/* Small charts as SVG text for a page: a frame with axes, lines, bars with intervals. Colours come from CSS variables
+ * of the page (--ink, --faint, --c1, --c2, --c3), so that light and dark pages share one drawing. Every text is escaped
+ * and a number that is not finite is left out, never written.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_SVG_H
 #define CTS_QUERY_SVG_H
@@ -13,7 +13,7 @@
 /* Text with & < > " ' as entities; control characters as spaces. */
 void cts_xml_text(cts_str *out, const char *text);
 
-/* A plot area: x runs over x_min..x_max (log10 when log_x), y over y_min..y_max upwards. In user units of the viewBox. */
+/* A plot area: x runs over x_min..x_max (log when log_x), y over y_min..y_max upwards. In user units of the viewBox. */
 typedef struct {
     double width, height;            /* of the whole picture */
     double left, top, right, bottom; /* margins around the plot area */
