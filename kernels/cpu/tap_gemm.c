@@ -4,6 +4,8 @@
  * output place r reads, zero outside. A block of them is gathered into a tile in cache, multiplied, and finished
  * (bias, activation, scale, residual) before the next block. The gradient to the input is the same product with
  * source and target exchanged; the gradient to the weight sums outer products of the gathered rows with dy.
+ * A linear layer of a few rows and a weight beyond the caches reads the weight once, where it lies: packing it would
+ * cost more than the product, and as much memory again (the projection of CT-CLIP: 1 x 294,912 -> 512, 604 MB).
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
@@ -11,6 +13,7 @@
 
 enum { IN_X, IN_W, IN_BIAS, IN_SCALE, IN_RESIDUAL };
 enum { WGRAD_ROWS = 96 };
+enum { FEW_ROWS = 4, FEW_CHUNK = 4096, FEW_WEIGHTS = 1 << 22 }; /* rows; values summed in one go; smallest weight */
 
 /* Where the gathered rows come from. */
 typedef struct {
@@ -182,6 +185,34 @@ static int run_product(const cts_call *c, product *p)
     return cts_cpu_for(c, p->src.rows * p->n * p->K / 16, product_task, p);
 }
 
+/* ---- few rows: dot products with the rows of the weight ---- */
+
+static bool few_rows(const cts_node *n)
+{
+    return ((const cts_tap_gemm_attr *)n->attr)->linear && cts_tensor_rows(n->out[0]) <= FEW_ROWS &&
+           cts_tensor_count(n->in[IN_W]) >= FEW_WEIGHTS;
+}
+
+static int few_rows_task(void *ctx, int ith, int nth)
+{
+    const product *p = ctx;
+    int64_t lo, hi;
+
+    cts_split(p->n, 16, ith, nth, &lo, &hi);
+    for (int64_t r = 0; r < p->src.rows; r++)
+        for (int64_t j = lo; j < hi; j++)
+            p->y[r * p->n + j] = p->bias ? p->bias[j] : 0.0f;
+    for (int64_t k = 0; k < p->K; k += FEW_CHUNK)
+        for (int64_t j = lo; j < hi; j++)
+            for (int64_t r = 0; r < p->src.rows; r++)
+                p->y[r * p->n + j] +=
+                    p->isa->dot(p->src.x + r * p->K + k, p->w + j * p->K + k, cts_min_i64(FEW_CHUNK, p->K - k));
+    if (lo < hi && (p->act != CTS_ACT_NONE || p->scale || p->residual))
+        p->isa->epilogue(p->y + lo, p->n, p->residual ? p->residual + lo : NULL, p->src.rows, hi - lo, p->act,
+                         p->scale ? p->scale + lo : NULL);
+    return CTS_OK;
+}
+
 static int64_t weight_taps(const cts_node *n)
 {
     return ((const cts_tap_gemm_attr *)n->attr)->n_taps;
@@ -189,6 +220,8 @@ static int64_t weight_taps(const cts_node *n)
 
 size_t cts_cpu_tap_gemm_scratch(const cts_cpu *cpu, const cts_node *n)
 {
+    if (few_rows(n))
+        return 0;
     return product_scratch(cpu, n->in[IN_W]->shape[0], n->in[IN_W]->shape[1] * weight_taps(n));
 }
 
@@ -208,6 +241,10 @@ int cts_cpu_tap_gemm(const cts_cpu *cpu, const cts_call *c)
     p.scale = a->has_scale ? c->in[IN_SCALE].data : NULL;
     p.residual = a->has_residual ? c->in[IN_RESIDUAL].data : NULL;
     p.act = a->act;
+    if (few_rows(c->node)) {
+        p.K = p.sj;
+        return cts_cpu_for(c, p.n * p.K, few_rows_task, &p);
+    }
     return run_product(c, &p);
 }
 
