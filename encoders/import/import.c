@@ -81,7 +81,7 @@ out:
 }
 
 /* A second name for a target that has a source already. */
-static int add_twin(cts_import_plan *p, row *r, row *first, bool alias)
+static int add_twin(cts_import_plan *p, plan_row *r, plan_row *first, bool alias)
 {
     int rc;
 
@@ -112,7 +112,7 @@ static int find_plain(int *param, const cts_import_plan *p, const char *name)
 }
 
 /* What becomes of one key. r->param stays -1 and r->note NULL for one nobody knows. */
-static int decide(cts_import_plan *p, row *r, const char *name)
+static int decide(cts_import_plan *p, plan_row *r, const char *name)
 {
     const cts_import_rule *rule = NULL;
     char *target = NULL;
@@ -146,7 +146,7 @@ static bool fits(const cts_weight *t, const cts_param *e)
     return t->ndim - a == e->ndim - b && !memcmp(t->shape + a, e->shape + b, (size_t)(t->ndim - a) * sizeof *t->shape);
 }
 
-static int check_shape(const cts_import_plan *p, const row *r)
+static int check_shape(const cts_import_plan *p, const plan_row *r)
 {
     const cts_param *e = cts_params_get(p->model->params, r->param);
     char got[96], want[96];
@@ -160,7 +160,7 @@ static int check_shape(const cts_import_plan *p, const row *r)
 static int add_sources(cts_import_plan *p, name_list *unknown)
 {
     for (int i = 0; i < p->keys.n; i++) {
-        row *r = &p->row[p->n_rows++];
+        plan_row *r = &p->row[p->n_rows++];
         int rc;
 
         r->w = p->keys.key[i].w;
@@ -190,7 +190,7 @@ static void add_made(cts_import_plan *p, name_list *missing)
     for (int i = 0; i < cts_params_n(p->model->params); i++) {
         const cts_param *e = cts_params_get(p->model->params, i);
         const cts_import_fill *f = &p->draft.fill;
-        row *r = &p->row[p->n_rows];
+        plan_row *r = &p->row[p->n_rows];
 
         if (p->source[i])
             continue;
@@ -335,7 +335,7 @@ int cts_import_plan_rows(const cts_import_plan *p)
 
 void cts_import_plan_row(cts_import_row *out, const cts_import_plan *p, int i)
 {
-    const row *r;
+    const plan_row *r;
 
     CTS_ASSERT(i >= 0 && i < p->n_rows, "row %d of %d", i, p->n_rows);
     r = &p->row[i];

@@ -11,7 +11,7 @@ typedef struct {
     float value;
     const char *note; /* constant text */
     char *own_note;   /* the row's; goes before note */
-} row;
+} plan_row;
 
 struct cts_import_plan {
     const cts_weights *weights;
@@ -19,9 +19,9 @@ struct cts_import_plan {
     cts_import_keys keys;
     cts_import_draft draft;
     cts_clip *model; /* parameters are declared and hold no data */
-    row *row;
+    plan_row *row;
     int n_rows;
-    row **source; /* [parameters] the row it comes from */
+    plan_row **source; /* [parameters] the row it comes from */
 };
 
 #endif

@@ -135,7 +135,7 @@ static int write_tensors(const cts_import_plan *p, const char *path)
         goto out;
     cts_progress_start(&s.bar, "import", total);
     for (int i = 0; rc == CTS_OK && i < n; i++) {
-        const row *r = p->source[i];
+        const plan_row *r = p->source[i];
 
         rc = r->w ? put_weight(&s, r->w) : put_value(&s, r->value, t[i].count);
     }

@@ -54,7 +54,8 @@ typedef struct {
 
 /* Does the pattern match the whole name? */
 bool cts_import_match(const char *pattern, const char *name);
-/* The first rule that decides over name: *rule NULL when none does; *target (free()) is NULL for a drop. CTS_E_NOMEM. */
+/* The first rule that decides over name: *rule NULL when none does; *target (free()) is NULL for a drop. CTS_E_NOMEM.
+ */
 int cts_import_apply(char **target, const cts_import_rule **rule, const cts_import_section *s, int n, const char *name);
 /* The name as it is, by one section; *target (free()) is NULL when the section does not fit. CTS_E_NOMEM. */
 int cts_import_keep(char **target, const cts_import_section *s, const char *name);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "encoders/import/sources.h"
-#include "tests/encoders/import_support.h"
+#include "tests/support/state_dict.h"
 
 /* Every entry of m against the tensors of `expected` named prefix + the entry's name without `strip`. Entries that the
  * file made are left out. */
@@ -59,7 +59,7 @@ static void import_golden(const char *file, const cts_import_options *o, const c
         return;
     path = cts_golden_need_path(file);
     g = cts_golden_need(expected);
-    m = import_load(path, o, cts_scratch("golden"));
+    m = cts_dict_load(path, o, cts_scratch("golden"));
     print_message("%s: %d entries\n", file, cts_params_n(m->clip->params));
     same_values(m->clip, g, prefix, strip);
     cts_model_destroy(m);
@@ -188,7 +188,7 @@ static void test_ctclip_release(void **state)
 
     (void)state;
     write_sparse(cts_scratch("release.safetensors"), tensors);
-    MUST(import_plan(&p, &w, cts_scratch("release.safetensors"), &(cts_import_options){0}));
+    MUST(cts_dict_plan(&p, &w, cts_scratch("release.safetensors"), &(cts_import_options){0}));
     assert_int_equal(cts_import_plan_rows(p), json_array_size(tensors));
     assert_int_equal(cts_import_plan_rows(p), json_integer_value(json_object_get(total, "tensors")));
     for (int r = 0; r < cts_import_plan_rows(p); r++) {

@@ -1,7 +1,7 @@
 /* Import of state dicts of every family, made here from models of ours: the imported folder has the same values, and
  * what is unknown, missing, of another shape or different under two names is refused by name.
  * SPDX-License-Identifier: MIT */
-#include "tests/encoders/import_support.h"
+#include "tests/support/state_dict.h"
 
 #include "kernels/base/signal.h"
 
@@ -23,7 +23,7 @@ static const cts_import_options heads = {.text_heads = 2};
 static const int64_t one = 1;
 
 /* Twice the name of every batch norm, and its counter, as DCFormer's code registers them. */
-static void double_norms(dict *d, bool keep_first)
+static void double_norms(cts_dict *d, bool keep_first)
 {
     int n = d->n;
 
@@ -34,13 +34,13 @@ static void double_norms(dict *d, bool keep_first)
             continue;
         name = cts_asprintf("%.*sc%d.1%s", (int)(at - d->name[i]), d->name[i], at[5] - '0' + 1, at + 6);
         if (keep_first)
-            dict_add(d, name, CTS_ST_F32, d->t[i].ndim, d->t[i].shape, (const float *)(const void *)d->t[i].data);
+            cts_dict_add(d, name, CTS_ST_F32, d->t[i].ndim, d->t[i].shape, (const float *)(const void *)d->t[i].data);
         else
-            dict_set_name(d, i, cts_strdup(name));
+            cts_dict_set_name(d, i, cts_strdup(name));
         if (strstr(name, "running_var")) {
             char *counter = cts_asprintf("%.*snum_batches_tracked", (int)(strstr(name, "running") - name), name);
 
-            dict_add(d, counter, CTS_ST_I64, 0, NULL, NULL);
+            cts_dict_add(d, counter, CTS_ST_I64, 0, NULL, NULL);
             free(counter);
         }
         free(name);
@@ -48,7 +48,7 @@ static void double_norms(dict *d, bool keep_first)
 }
 
 /* Import d, which holds m's values, and compare. */
-static void same_model(const dict *d, const cts_clip *m, const cts_import_options *o, const char *family)
+static void same_model(const cts_dict *d, const cts_clip *m, const cts_import_options *o, const char *family)
 {
     char path[256], dir[256];
     cts_import_plan *p = NULL;
@@ -57,25 +57,25 @@ static void same_model(const dict *d, const cts_clip *m, const cts_import_option
 
     snprintf(path, sizeof path, "%s", cts_scratch("dict.safetensors"));
     snprintf(dir, sizeof dir, "%s", cts_scratch("imported"));
-    dict_write(d, path);
-    MUST(import_plan(&p, &w, path, o));
+    cts_dict_write(d, path);
+    MUST(cts_dict_plan(&p, &w, path, o));
     assert_string_equal(cts_import_plan_family(p)->name, family);
     cts_import_plan_destroy(p);
     cts_weights_close(w);
-    r = import_load(path, o, dir);
+    r = cts_dict_load(path, o, dir);
     assert_true(cts_same_params(m->params, r->clip->params));
     cts_model_destroy(r);
     MUST(cts_remove_tree(dir));
 }
 
-static void dcformer_dict(dict *d, const cts_clip *m)
+static void dcformer_dict(cts_dict *d, const cts_clip *m)
 {
-    dict_of(d, m->params);
+    cts_dict_of(d, m->params);
     double_norms(d, true);
-    dict_zeros(d, "text_transformer.pooler.dense.weight", 2, (int64_t[]){16, 16});
-    dict_add(d, "text_transformer.embeddings.position_ids", CTS_ST_I64, 2, (int64_t[]){1, 12}, NULL);
-    dict_zeros(d, "to_text_latent_extra.weight", 2, (int64_t[]){6, 16});
-    dict_remove(d, "temperature");
+    cts_dict_zeros(d, "text_transformer.pooler.dense.weight", 2, (int64_t[]){16, 16});
+    cts_dict_add(d, "text_transformer.embeddings.position_ids", CTS_ST_I64, 2, (int64_t[]){1, 12}, NULL);
+    cts_dict_zeros(d, "to_text_latent_extra.weight", 2, (int64_t[]){6, 16});
+    cts_dict_remove(d, "temperature");
 }
 
 static void test_dcformer(void **state)
@@ -86,19 +86,19 @@ static void test_dcformer(void **state)
     static const char *const reductions[] = {"channel", "depth", "none"};
     static const char *const wrappers[] = {"", "module.", "model.module."};
     cts_import_options o = {.text_heads = 2, .input_size = {128, 160, 96}};
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        cts_clip *m = import_model(configs[i]);
+        cts_clip *m = cts_dict_model(configs[i]);
         cts_import_plan *p = NULL;
         cts_weights *w = NULL;
         const char *reduction;
 
         dcformer_dict(d, m);
-        dict_prefix(d, wrappers[i]);
+        cts_dict_prefix(d, wrappers[i]);
         same_model(d, m, &o, "dcformer");
-        MUST(import_plan(&p, &w, cts_scratch("dict.safetensors"), &o));
+        MUST(cts_dict_plan(&p, &w, cts_scratch("dict.safetensors"), &o));
         reduction = json_string_value(json_object_get(
             json_object_get(json_object_get(cts_import_plan_draft(p)->config, "image"), "config"), "reduction"));
         assert_string_equal(reduction, reductions[i]);
@@ -106,7 +106,7 @@ static void test_dcformer(void **state)
         assert_string_equal(cts_import_plan_model(p)->config.report_text, "dcformer_infer");
         cts_import_plan_destroy(p);
         cts_weights_close(w);
-        dict_clear(d);
+        cts_dict_clear(d);
         cts_clip_destroy(m);
     }
     free(d);
@@ -115,16 +115,16 @@ static void test_dcformer(void **state)
 /* The encoder alone: its vector is the embedding. */
 static void test_dcformer_alone(void **state)
 {
-    cts_clip *m = import_model("{\"image\": " DCFORMER("channel", "true") ", \"text\": null, \"latent_dim\": 8, "
-                                                                          "\"projection\": {\"image\": \"none\"}}");
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_clip *m = cts_dict_model("{\"image\": " DCFORMER("channel", "true") ", \"text\": null, \"latent_dim\": 8, "
+                                                                            "\"projection\": {\"image\": \"none\"}}");
+    cts_dict *d = cts_test_alloc(sizeof *d);
 
     (void)state;
-    dict_of(d, m->params);
+    cts_dict_of(d, m->params);
     double_norms(d, true);
-    dict_keep(d, "visual_transformer.");
+    cts_dict_keep(d, "visual_transformer.");
     same_model(d, m, &heads, "dcformer");
-    dict_clear(d);
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
@@ -132,102 +132,103 @@ static void test_dcformer_alone(void **state)
 /* The volume decides what the width of the projection means. */
 static void test_reduction_needs_size(void **state)
 {
-    cts_clip *m = import_model(PAIR(DCFORMER("depth", "true"), BERT, ""));
+    cts_clip *m = cts_dict_model(PAIR(DCFORMER("depth", "true"), BERT, ""));
     cts_import_options o = {.text_heads = 2, .input_size = {128, 256, 256}};
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
 
     (void)state;
     dcformer_dict(d, m);
-    dict_write(d, cts_scratch("size.safetensors"));
-    import_refused(cts_scratch("size.safetensors"), &heads, CTS_E_INPUT, "to_visual_latent.weight", "--input-size");
-    import_refused(cts_scratch("size.safetensors"), &o, CTS_E_INPUT, "128x256x256", "check --input-size");
-    dict_clear(d);
+    cts_dict_write(d, cts_scratch("size.safetensors"));
+    cts_dict_refused(cts_scratch("size.safetensors"), &heads, CTS_E_INPUT, "to_visual_latent.weight", "--input-size");
+    cts_dict_refused(cts_scratch("size.safetensors"), &o, CTS_E_INPUT, "128x256x256", "check --input-size");
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
 
 static void test_med3dvlm(void **state)
 {
-    cts_clip *m = import_model(PAIR(DCFORMER("channel", "false"), BERT,
-                                    ", \"projection\": {\"image\": \"affine\", \"text\": \"affine\"}, "
-                                    "\"temperature\": {\"kind\": \"learned\", \"value\": 0.5, \"bias\": -3}"));
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_clip *m = cts_dict_model(PAIR(DCFORMER("channel", "false"), BERT,
+                                      ", \"projection\": {\"image\": \"affine\", \"text\": \"affine\"}, "
+                                      "\"temperature\": {\"kind\": \"learned\", \"value\": 0.5, \"bias\": -3}"));
+    cts_dict *d = cts_test_alloc(sizeof *d);
 
     (void)state;
-    dict_of(d, m->params);
+    cts_dict_of(d, m->params);
     double_norms(d, false);
-    assert_true(dict_rename(d, ".gamma", ".scale") > 0);
-    dict_rename(d, "visual_transformer.", "vision_encoder.");
-    dict_rename(d, "text_transformer.", "language_encoder.");
-    dict_rename(d, "to_visual_latent.", "mm_vision_proj.");
-    dict_rename(d, "to_text_latent.", "mm_language_proj.");
-    dict_rename(d, "temperature", "t_prime");
-    dict_rename(d, "logit_bias", "bias");
+    assert_true(cts_dict_rename(d, ".gamma", ".scale") > 0);
+    cts_dict_rename(d, "visual_transformer.", "vision_encoder.");
+    cts_dict_rename(d, "text_transformer.", "language_encoder.");
+    cts_dict_rename(d, "to_visual_latent.", "mm_vision_proj.");
+    cts_dict_rename(d, "to_text_latent.", "mm_language_proj.");
+    cts_dict_rename(d, "temperature", "t_prime");
+    cts_dict_rename(d, "logit_bias", "bias");
     same_model(d, m, &heads, "med3dvlm");
-    dict_clear(d);
+    cts_dict_clear(d);
     cts_clip_destroy(m);
 
     /* its tower inside the language model */
-    m = import_model("{\"image\": " DCFORMER("channel", "false") ", \"latent_dim\": 8, "
-                                                                 "\"projection\": {\"image\": \"none\"}}");
-    dict_of(d, m->params);
+    m = cts_dict_model("{\"image\": " DCFORMER("channel", "false") ", \"latent_dim\": 8, "
+                                                                   "\"projection\": {\"image\": \"none\"}}");
+    cts_dict_of(d, m->params);
     double_norms(d, false);
-    dict_rename(d, ".gamma", ".scale");
-    dict_rename(d, "visual_transformer.", "model.vision_tower.vision_tower.");
-    dict_zeros(d, "model.layers.0.self_attn.q_proj.weight", 2, (int64_t[]){3, 3});
-    dict_zeros(d, "lm_head.weight", 2, (int64_t[]){3, 3});
+    cts_dict_rename(d, ".gamma", ".scale");
+    cts_dict_rename(d, "visual_transformer.", "model.vision_tower.vision_tower.");
+    cts_dict_zeros(d, "model.layers.0.self_attn.q_proj.weight", 2, (int64_t[]){3, 3});
+    cts_dict_zeros(d, "lm_head.weight", 2, (int64_t[]){3, 3});
     same_model(d, m, &heads, "med3dvlm");
-    dict_clear(d);
+    cts_dict_clear(d);
     cts_clip_destroy(m);
     free(d);
 }
 
-static void ctclip_dict(dict *d, const cts_clip *m)
+static void ctclip_dict(cts_dict *d, const cts_clip *m)
 {
     static const char *const unused[] = {"to_patch_emb_first_frame.2.weight", "to_pixels.0.weight",
                                          "enc_spatial_transformer.layers.0.1.context_norm.gamma"};
 
-    dict_of(d, m->params);
+    cts_dict_of(d, m->params);
     for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) {
         char *name = cts_asprintf("visual_transformer.%s", unused[i]);
 
-        dict_zeros(d, name, 1, (int64_t[]){12});
+        cts_dict_zeros(d, name, 1, (int64_t[]){12});
         free(name);
     }
-    dict_zeros(d, "visual_transformer.to_patch_emb_first_frame.1.weight", 1, (int64_t[]){16});
-    dict_zeros(d, "visual_transformer.enc_spatial_transformer.layers.0.1.null_kv", 3, (int64_t[]){2, 0, 4});
-    dict_zeros(d, "to_visual_latent_extra.weight", 2, (int64_t[]){6, 2});
-    dict_zeros(d, "text_transformer.pooler.dense.bias", 1, (int64_t[]){16});
+    cts_dict_zeros(d, "visual_transformer.to_patch_emb_first_frame.1.weight", 1, (int64_t[]){16});
+    cts_dict_zeros(d, "visual_transformer.enc_spatial_transformer.layers.0.1.null_kv", 3, (int64_t[]){2, 0, 4});
+    cts_dict_zeros(d, "to_visual_latent_extra.weight", 2, (int64_t[]){6, 2});
+    cts_dict_zeros(d, "text_transformer.pooler.dense.bias", 1, (int64_t[]){16});
 }
 
 static void test_ctclip(void **state)
 {
     static const char *const configs[] = {PAIR(CTVIT("depth"), BERT, LEARNED), PAIR(CTVIT("none"), BERT, LEARNED)};
     cts_import_options o = {.text_heads = 2, .input_size = {6, 8, 12}};
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        cts_clip *m = import_model(configs[i]);
+        cts_clip *m = cts_dict_model(configs[i]);
         cts_import_plan *p = NULL;
         cts_weights *w = NULL;
 
         ctclip_dict(d, m);
         same_model(d, m, &o, "ctclip");
-        MUST(import_plan(&p, &w, cts_scratch("dict.safetensors"), &o));
+        MUST(cts_dict_plan(&p, &w, cts_scratch("dict.safetensors"), &o));
         assert_string_equal(cts_import_plan_draft(p)->variant, i ? "v1" : "v2");
         assert_string_equal(cts_import_plan_draft(p)->recipe, i ? "ctclip-v1" : "ctclip-v2-infer");
         cts_import_plan_destroy(p);
         cts_weights_close(w);
         /* wrapped with a probe beside it */
-        dict_prefix(d, "trained_model.");
-        dict_zeros(d, "classifier.weight", 2, (int64_t[]){18, 6});
+        cts_dict_prefix(d, "trained_model.");
+        cts_dict_zeros(d, "classifier.weight", 2, (int64_t[]){18, 6});
         same_model(d, m, &o, "ctclip");
-        import_refused(cts_scratch("dict.safetensors"), &heads, CTS_E_INPUT, "to_visual_latent.weight", "--input-size");
+        cts_dict_refused(cts_scratch("dict.safetensors"), &heads, CTS_E_INPUT, "to_visual_latent.weight",
+                         "--input-size");
         o.patch[0] = o.patch[1] = o.patch[2] = 3;
-        import_refused(cts_scratch("dict.safetensors"), &o, CTS_E_INPUT, "--patch 3,3,3", "27");
+        cts_dict_refused(cts_scratch("dict.safetensors"), &o, CTS_E_INPUT, "--patch 3,3,3", "27");
         memset(o.patch, 0, sizeof o.patch);
-        dict_clear(d);
+        cts_dict_clear(d);
         cts_clip_destroy(m);
     }
     free(d);
@@ -235,19 +236,20 @@ static void test_ctclip(void **state)
 
 static void test_ct_scroll(void **state)
 {
-    cts_clip *m = import_model("{\"image\": {\"encoder\": \"ct_scroll\", \"config\": {\"width\": 4, \"embed_dim\": 32, "
-                               "\"heads\": 8, \"window\": 2, \"n_labels\": 18, \"input_size\": [12, 32, 32]}}, "
-                               "\"latent_dim\": 32, \"projection\": {\"image\": \"none\"}}");
+    cts_clip *m =
+        cts_dict_model("{\"image\": {\"encoder\": \"ct_scroll\", \"config\": {\"width\": 4, \"embed_dim\": 32, "
+                       "\"heads\": 8, \"window\": 2, \"n_labels\": 18, \"input_size\": [12, 32, 32]}}, "
+                       "\"latent_dim\": 32, \"projection\": {\"image\": \"none\"}}");
     json_t *config = json_pack("{s:i, s:[i,i,i]}", "window", 2, "input_size", 12, 32, 32);
     cts_import_options o = {.config = config, .config_path = "config.json"};
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
 
     (void)state;
-    dict_of(d, m->params);
-    dict_keep(d, "visual_transformer.");
-    dict_add(d, "features.1.num_batches_tracked", CTS_ST_I64, 0, NULL, NULL);
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "visual_transformer.");
+    cts_dict_add(d, "features.1.num_batches_tracked", CTS_ST_I64, 0, NULL, NULL);
     same_model(d, m, &o, "ct_scroll");
-    dict_clear(d);
+    cts_dict_clear(d);
     free(d);
     json_decref(config);
     cts_clip_destroy(m);
@@ -261,7 +263,7 @@ static cts_clip *text_model(const char *pooling)
                      "\"max_position_embeddings\": 12, \"pooling\": \"%s\"}}, \"latent_dim\": 16, "
                      "\"projection\": {\"text\": \"none\"}}",
                      pooling);
-    cts_clip *m = import_model(json);
+    cts_clip *m = cts_dict_model(json);
 
     free(json);
     return m;
@@ -272,26 +274,27 @@ static void test_bert(void **state)
     cts_import_sentence sentence = {.mean = true, .max_tokens = 9};
     cts_import_options o = {.text_heads = 2, .sentence = &sentence};
     cts_clip *m = text_model("cls");
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
     cts_model *r;
 
     (void)state;
-    dict_of(d, m->params);
-    dict_keep(d, "text_transformer.");
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
     same_model(d, m, &heads, "bert");
     same_model(d, m, &o, "sentence-transformer");
-    dict_write(d, cts_scratch("sentence.safetensors"));
-    r = import_load(cts_scratch("sentence.safetensors"), &o, cts_scratch("sentence"));
+    cts_dict_write(d, cts_scratch("sentence.safetensors"));
+    r = cts_dict_load(cts_scratch("sentence.safetensors"), &o, cts_scratch("sentence"));
     assert_int_equal(cts_clip_config_max_length(&r->clip->config), 9);
     cts_model_destroy(r);
     /* CXR-BERT, and the older spelling */
-    dict_prefix(d, "bert.");
-    while (dict_rename(d, "LayerNorm.weight", "LayerNorm.gamma") + dict_rename(d, "LayerNorm.bias", "LayerNorm.beta"))
+    cts_dict_prefix(d, "bert.");
+    while (cts_dict_rename(d, "LayerNorm.weight", "LayerNorm.gamma") +
+           cts_dict_rename(d, "LayerNorm.bias", "LayerNorm.beta"))
         ;
-    dict_zeros(d, "cls.predictions.bias", 1, (int64_t[]){50});
-    dict_zeros(d, "cls_projection_head.dense.bias", 1, (int64_t[]){50});
+    cts_dict_zeros(d, "cls.predictions.bias", 1, (int64_t[]){50});
+    cts_dict_zeros(d, "cls_projection_head.dense.bias", 1, (int64_t[]){50});
     same_model(d, m, &heads, "bert");
-    dict_clear(d);
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
@@ -308,24 +311,24 @@ static void test_distilbert(void **state)
                                            {"output.LayerNorm", "output_layer_norm"},
                                            {"encoder.layer", "transformer.layer"}};
     cts_clip *m =
-        import_model("{\"text\": {\"encoder\": \"bert\", \"config\": {\"vocab_size\": 50, \"hidden_size\": 16, "
-                     "\"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"intermediate_size\": 24, "
-                     "\"max_position_embeddings\": 12, \"type_vocab_size\": 1}}, \"latent_dim\": 16, "
-                     "\"projection\": {\"text\": \"none\"}}");
+        cts_dict_model("{\"text\": {\"encoder\": \"bert\", \"config\": {\"vocab_size\": 50, \"hidden_size\": 16, "
+                       "\"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"intermediate_size\": 24, "
+                       "\"max_position_embeddings\": 12, \"type_vocab_size\": 1}}, \"latent_dim\": 16, "
+                       "\"projection\": {\"text\": \"none\"}}");
     const char *types = "text_transformer.embeddings.token_type_embeddings.weight";
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
 
     (void)state;
     memset(cts_params_at(m->params, cts_params_find(m->params, types))->data, 0, 16 * sizeof(float));
-    dict_of(d, m->params);
-    dict_keep(d, "text_transformer.");
-    dict_remove(d, "embeddings.token_type_embeddings.weight");
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
+    cts_dict_remove(d, "embeddings.token_type_embeddings.weight");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        dict_rename(d, names[i][0], names[i][1]);
-    dict_prefix(d, "distilbert.");
-    dict_zeros(d, "vocab_projector.bias", 1, &one);
+        cts_dict_rename(d, names[i][0], names[i][1]);
+    cts_dict_prefix(d, "distilbert.");
+    cts_dict_zeros(d, "vocab_projector.bias", 1, &one);
     same_model(d, m, &heads, "bert");
-    dict_clear(d);
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
@@ -335,37 +338,37 @@ static void test_distilbert(void **state)
 static void test_unknown_and_missing(void **state)
 {
     cts_clip *m = text_model("cls");
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
     char path[256];
 
     (void)state;
     snprintf(path, sizeof path, "%s", cts_scratch("bad.safetensors"));
-    dict_of(d, m->params);
-    dict_keep(d, "text_transformer.");
-    dict_zeros(d, "adapter.weight", 1, &one);
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, "bad.safetensors", "1 tensor is neither used by bert");
-    import_refused(path, &heads, CTS_E_MISMATCH, "adapter.weight", "droppable");
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
+    cts_dict_zeros(d, "adapter.weight", 1, &one);
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "bad.safetensors", "1 tensor is neither used by bert");
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "adapter.weight", "droppable");
     for (int i = 0; i < 40; i++) {
         char name[64];
 
         snprintf(name, sizeof name, "adapter.layer.%d.a_rather_long_name.weight", i);
-        dict_zeros(d, name, 1, &one);
+        cts_dict_zeros(d, name, 1, &one);
     }
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, "41 tensors are neither", "...");
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "41 tensors are neither", "...");
     assert_null(strstr(cts_error(), "layer.30."));
-    dict_remove(d, "encoder.layer.1.output.dense.bias");
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, "41 tensors are neither", "1 it needs are missing");
-    dict_clear(d);
+    cts_dict_remove(d, "encoder.layer.1.output.dense.bias");
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "41 tensors are neither", "1 it needs are missing");
+    cts_dict_clear(d);
 
-    dict_of(d, m->params);
-    dict_keep(d, "text_transformer.");
-    dict_remove(d, "encoder.layer.1.output.dense.bias");
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, "1 tensor is missing", "encoder.layer.1.output.dense.bias");
-    dict_clear(d);
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
+    cts_dict_remove(d, "encoder.layer.1.output.dense.bias");
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "1 tensor is missing", "encoder.layer.1.output.dense.bias");
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
@@ -373,35 +376,35 @@ static void test_unknown_and_missing(void **state)
 static void test_shapes(void **state)
 {
     cts_clip *m = text_model("cls");
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
     char path[256];
     int i;
 
     (void)state;
     snprintf(path, sizeof path, "%s", cts_scratch("shape.safetensors"));
-    dict_of(d, m->params);
-    dict_keep(d, "text_transformer.");
-    i = dict_find(d, "encoder.layer.0.attention.self.key.bias");
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
+    i = cts_dict_find(d, "encoder.layer.0.attention.self.key.bias");
     d->t[i].ndim = 2;
     d->t[i].shape[0] = 4;
     d->t[i].shape[1] = 4;
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, "[4, 4]", "[16]");
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "[4, 4]", "[16]");
     /* axes of length 1 in front are no other shape */
     d->t[i].shape[0] = 1;
     d->t[i].shape[1] = 16;
     same_model(d, m, &heads, "bert");
-    dict_clear(d);
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
 
 static void test_aliases(void **state)
 {
-    cts_clip *m = import_model(PAIR(DCFORMER("channel", "true"), BERT, ""));
+    cts_clip *m = cts_dict_model(PAIR(DCFORMER("channel", "true"), BERT, ""));
     const char *first = "visual_transformer.encoder.s1.1.dwconv.norm.2.weight";
     const char *second = "visual_transformer.encoder.s1.1.dwconv.c3.1.weight";
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
     char path[256];
     float other[4];
     int i;
@@ -409,51 +412,51 @@ static void test_aliases(void **state)
     (void)state;
     snprintf(path, sizeof path, "%s", cts_scratch("alias.safetensors"));
     dcformer_dict(d, m);
-    i = dict_find(d, second);
+    i = cts_dict_find(d, second);
     memcpy(other, d->t[i].data, sizeof other);
     other[2] += 1.0f;
     d->t[i].data = (const uint8_t *)other;
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, first, second);
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, first, second);
     assert_non_null(strstr(cts_error(), "different values"));
-    i = dict_find(d, first);
+    i = cts_dict_find(d, first);
     d->t[i].shape[0] = 2;
     d->t[i].count = 2;
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, "different shapes", second);
-    dict_clear(d);
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "different shapes", second);
+    cts_dict_clear(d);
 
     /* two names that no rule calls twins */
-    dict_of(d, m->params);
-    dict_add(d, "text_transformer.embeddings.LayerNorm.gamma", CTS_ST_F32, 1, (int64_t[]){16}, NULL);
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_MISMATCH, "LayerNorm.gamma", "would both become");
+    cts_dict_of(d, m->params);
+    cts_dict_add(d, "text_transformer.embeddings.LayerNorm.gamma", CTS_ST_F32, 1, (int64_t[]){16}, NULL);
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_MISMATCH, "LayerNorm.gamma", "would both become");
     /* a wrapper around a part of the names hides no collision */
-    dict_add(d, "module.temperature", CTS_ST_F32, 0, NULL, NULL);
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_FORMAT, "module.temperature", "are both temperature");
-    dict_clear(d);
+    cts_dict_add(d, "module.temperature", CTS_ST_F32, 0, NULL, NULL);
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_FORMAT, "module.temperature", "are both temperature");
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
 
 static void test_beta(void **state)
 {
-    cts_clip *m = import_model(PAIR(CTVIT("depth"), BERT, LEARNED));
+    cts_clip *m = cts_dict_model(PAIR(CTVIT("depth"), BERT, LEARNED));
     const char *beta = "visual_transformer.enc_spatial_transformer.layers.0.1.extra.beta";
     cts_import_options o = {.text_heads = 2, .input_size = {6, 8, 12}};
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
     char path[256];
 
     (void)state;
     snprintf(path, sizeof path, "%s", cts_scratch("beta.safetensors"));
     ctclip_dict(d, m);
-    dict_zeros(d, beta, 1, (int64_t[]){12});
+    cts_dict_zeros(d, beta, 1, (int64_t[]){12});
     same_model(d, m, &o, "ctclip");
     d->own[d->n - 1][3] = 0.25f;
-    dict_write(d, path);
-    import_refused(path, &o, CTS_E_MISMATCH, beta, "not zero");
-    dict_clear(d);
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &o, CTS_E_MISMATCH, beta, "not zero");
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
 }
@@ -463,41 +466,41 @@ static void test_options(void **state)
     cts_clip *m = text_model("cls");
     json_t *config = json_pack("{s:s, s:i}", "model_type", "bert", "num_attention_heads", 4);
     cts_import_options o = {.config = config, .config_path = "c/config.json"};
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
     cts_import_plan *p = NULL;
     cts_weights *w = NULL;
     char path[256];
 
     (void)state;
     snprintf(path, sizeof path, "%s", cts_scratch("options.safetensors"));
-    dict_of(d, m->params);
-    dict_keep(d, "text_transformer.");
-    dict_write(d, path);
-    import_refused(path, &(cts_import_options){0}, CTS_E_INPUT, "--text-heads", "16 wide");
-    import_refused(path, &(cts_import_options){.text_heads = 3}, CTS_E_INPUT, "3 attention heads", "16");
-    import_refused(path, &(cts_import_options){.family = "gpt"}, CTS_E_NOTFOUND, "\"gpt\"", "ct_scroll");
-    import_refused(path, &(cts_import_options){.family = "dcformer"}, CTS_E_MISMATCH, "is missing", "encoder.s0");
-    import_refused(path, &(cts_import_options){.text_heads = 2, .tokenizer_size = 51}, CTS_E_MISMATCH, "51 ids",
-                   "50 rows");
-    MUST(import_plan(&p, &w, path, &o));
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &(cts_import_options){0}, CTS_E_INPUT, "--text-heads", "16 wide");
+    cts_dict_refused(path, &(cts_import_options){.text_heads = 3}, CTS_E_INPUT, "3 attention heads", "16");
+    cts_dict_refused(path, &(cts_import_options){.family = "gpt"}, CTS_E_NOTFOUND, "\"gpt\"", "ct_scroll");
+    cts_dict_refused(path, &(cts_import_options){.family = "dcformer"}, CTS_E_MISMATCH, "is missing", "encoder.s0");
+    cts_dict_refused(path, &(cts_import_options){.text_heads = 2, .tokenizer_size = 51}, CTS_E_MISMATCH, "51 ids",
+                     "50 rows");
+    MUST(cts_dict_plan(&p, &w, path, &o));
     assert_int_equal(json_array_size(cts_import_plan_draft(p)->notes), 1); /* no tokenizer */
     cts_import_plan_destroy(p);
     cts_weights_close(w);
     o.tokenizer_size = 49;
-    MUST(import_plan(&p, &w, path, &o));
+    MUST(cts_dict_plan(&p, &w, path, &o));
     assert_non_null(strstr(json_string_value(json_array_get(cts_import_plan_draft(p)->notes, 0)), "spare"));
     cts_import_plan_destroy(p);
     cts_weights_close(w);
     json_object_set_new(config, "hidden_size", json_integer(32));
-    import_refused(path, &o, CTS_E_MISMATCH, "c/config.json", "the weights have 16");
+    cts_dict_refused(path, &o, CTS_E_MISMATCH, "c/config.json", "the weights have 16");
     json_object_del(config, "hidden_size");
     json_object_set_new(config, "model_type", json_string("roberta"));
-    import_refused(path, &o, CTS_E_UNSUPPORTED, "c/config.json", "roberta");
-    dict_clear(d);
-    dict_zeros(d, "wte.weight", 1, &one);
-    dict_write(d, path);
-    import_refused(path, &heads, CTS_E_NOTFOUND, "wte.weight", "no known family");
-    dict_clear(d);
+    cts_dict_refused(path, &o, CTS_E_UNSUPPORTED, "c/config.json", "roberta");
+    cts_dict_clear(d);
+    cts_dict_zeros(d, "wte.weight", 1, &one);
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_NOTFOUND, "wte.weight", "no known family");
+    cts_dict_clear(d);
     free(d);
     json_decref(config);
     cts_clip_destroy(m);
@@ -508,7 +511,7 @@ static void test_interrupted(void **state)
 {
     cts_clip *m = text_model("cls"), *older = cts_scratch_pair(3, false, 8);
     cts_import_extras extras = {0};
-    dict *d = cts_test_alloc(sizeof *d);
+    cts_dict *d = cts_test_alloc(sizeof *d);
     cts_import_plan *p = NULL;
     cts_weights *w = NULL;
     cts_model *r = NULL;
@@ -516,10 +519,10 @@ static void test_interrupted(void **state)
     size_t n = 0;
 
     (void)state;
-    dict_of(d, m->params);
-    dict_keep(d, "text_transformer.");
-    dict_write(d, cts_scratch("i.safetensors"));
-    MUST(import_plan(&p, &w, cts_scratch("i.safetensors"), &heads));
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
+    cts_dict_write(d, cts_scratch("i.safetensors"));
+    MUST(cts_dict_plan(&p, &w, cts_scratch("i.safetensors"), &heads));
     MUST(cts_mkdir_p(cts_scratch("stop")));
     MUST(cts_model_dir_save(cts_scratch("stop/m"), older, NULL, NULL));
     cts_interrupt();
@@ -535,7 +538,7 @@ static void test_interrupted(void **state)
     cts_model_destroy(r);
     cts_import_plan_destroy(p);
     cts_weights_close(w);
-    dict_clear(d);
+    cts_dict_clear(d);
     free(d);
     cts_clip_destroy(m);
     cts_clip_destroy(older);
