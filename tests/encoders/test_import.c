@@ -4,6 +4,7 @@
 #include "tests/support/state_dict.h"
 
 #include "kernels/base/signal.h"
+#include "kernels/base/str.h"
 
 #define BERT                                                                                                           \
     "{\"encoder\": \"bert\", \"config\": {\"vocab_size\": 50, \"hidden_size\": 16, \"num_hidden_layers\": 2, "         \
