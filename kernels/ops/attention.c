@@ -253,8 +253,8 @@ static void grad_row(const grad_of *g, const cts_view *out, int64_t at, int64_t 
 }
 
 /* Row [head][i] of the bias's gradient: the score gradients of all sequences, added in order. A row of score gradients
- * sums to 0, and so do sums over whole rows that networks behind a bias take: the rounding of o and of lse, which breaks
- * that, is taken out by sum(P M <do, v>) / sum(P) in the place of <do, o>. */
+ * sums to 0, and so do sums over whole rows that networks behind a bias take: the rounding of o and of lse, which
+ * breaks that, is taken out by sum(P M <do, v>) / sum(P) in the place of <do, o>. */
 static void grad_bias(const grad_of *g, const cts_view *out, int64_t head, int64_t i)
 {
     int64_t n = g->h.a->seq_len;

@@ -1,6 +1,6 @@
 /* CT-CLIP as one model against the published code (ctclip_mini): CT-ViT, BERT, both projections, the learned
- * temperature, latents, similarities, zero-shot scores, the loss and every gradient; and the first release, whose vector
- * keeps all tokens. Configuration and shapes come from the file, tolerances from section 9 of its description.
+ * temperature, latents, similarities, zero-shot scores, the loss and every gradient; and the first release, whose
+ * vector keeps all tokens. Configuration and shapes come from the file, tolerances from section 9 of its description.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 
@@ -222,7 +222,7 @@ static void test_first_release(void **state)
     free(z);
 }
 
-/* ---- one side as a graph ------------------------------------------------------------------------------------------ */
+/* ---- one side as a graph --------------------------------------------------------------------------------------- */
 
 typedef struct {
     model_run run;
