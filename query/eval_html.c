@@ -92,7 +92,7 @@ static void card(cts_str *s, const cts_eval_value *v, const char *name)
     cts_str_append(s, "</b><span class=\"i\">");
     interval(s, v);
     if (isfinite(v->random))
-        cts_str_printf(s, "%srandom %.3f", isfinite(v->low) ? " &#183; " : "", v->random);
+        cts_str_printf(s, "%srandom %.3f", isfinite(v->low) ? "<br/>" : "", v->random);
     cts_str_append(s, "</span></div>\n");
 }
 
@@ -189,7 +189,7 @@ static void recall_charts(cts_str *s, const cts_eval_result *r)
 
 static void map_charts(cts_str *s, const cts_eval_result *r)
 {
-    static const char *const metric[] = {"map_ctclip", "map_spectre", "map_radfinder"}, *const model = "this model";
+    static const char *const metric[] = {"map_ctclip", "map_spectre", "map_radfinder"}, *const model = "model";
 
     cts_str_append(s,
                    "<h2>MAP at k: three definitions, never to be compared with one another</h2>\n<div class=\"row\">");

@@ -254,6 +254,7 @@ static void test_classify(void **state)
                            "--csv f.csv --html f.html --bootstrap 100 --seed 7");
     const json_t *row, *v;
     cts_csv *csv;
+    char *path;
     size_t i;
 
     (void)state;
@@ -279,7 +280,9 @@ static void test_classify(void **state)
         assert_true(json_number_value(json_array_get(json_object_get(row, "interval"), 0)) <=
                     json_number_value(json_array_get(json_object_get(row, "interval"), 1)));
     }
-    assert_int_equal(cts_csv_load(&csv, cts_path_join(cts_program_dir(), "f.csv")), CTS_OK);
+    path = cts_path_join(cts_program_dir(), "f.csv");
+    assert_int_equal(cts_csv_load(&csv, path), CTS_OK);
+    free(path);
     assert_int_equal(cts_csv_rows(csv), json_array_size(cts_json_at(j, "values")));
     assert_string_equal(cts_csv_header(csv, 0), "protocol");
     for (i = 0; i < cts_csv_rows(csv); i++) {
