@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/geometry.h"
 #include "kernels/base/arena.h"
 #include "kernels/base/check.h"
 #include "kernels/base/status.h"
 
-#define TILE 16                          /* floats of a cache line */
-#define MAX_RESAMPLED ((int64_t)1 << 24) /* voxels of an axis; the source coordinate stays exact enough far beyond */
+#define TILE 16 /* floats of a cache line */
 
 /* One axis of the tensor: where its content comes from. Arrays [n]. */
 typedef struct {
@@ -54,17 +54,6 @@ int64_t cts_resampled_size(int64_t n, double current, double target)
     return size < (double)INT64_MAX / 2 ? (int64_t)size : INT64_MAX;
 }
 
-/* Samples of an axis on the recipe's grid. */
-static int64_t samples(cts_grid grid, int64_t n, double current, double target)
-{
-    double size =
-        grid == CTS_GRID_FIRST_VOXEL ? rint((double)(n - 1) * (current / target) + 1.0) : (double)n * current / target;
-
-    if (grid == CTS_GRID_EXTENT)
-        return cts_resampled_size(n, current, target);
-    return size < (double)INT64_MAX / 2 ? (int64_t)size : INT64_MAX;
-}
-
 size_t cts_recipe_elements(const cts_recipe *r)
 {
     return (size_t)r->size_zxy[0] * (size_t)r->size_zxy[1] * (size_t)r->size_zxy[2];
@@ -81,31 +70,20 @@ static void plan_free(job *t)
     free(t->range);
 }
 
-static int plan_axis(axis_plan *p, char name, cts_grid grid, double current, double target)
+static int plan_axis(axis_plan *p, const cts_geometry_axis *g)
 {
-    bool first_voxel = grid == CTS_GRID_FIRST_VOXEL && target > 0;
-    int64_t crop;
-    double ratio;
-
-    p->resampled = target > 0 ? samples(grid, p->source, current, target) : p->size;
-    if (p->resampled < 1)
-        return cts_fail(CTS_E_INPUT, "preprocess: axis %c has %lld voxels of %g mm, which is less than one of %g mm",
-                        name, (long long)p->source, current, target);
-    if (p->resampled > MAX_RESAMPLED || p->source > INT32_MAX)
-        return cts_fail(CTS_E_LIMIT,
-                        "preprocess: axis %c of %lld voxels of %g mm becomes more than %lld voxels of %g mm", name,
-                        (long long)p->source, current, (long long)MAX_RESAMPLED, target);
-    p->n = cts_min_i64(p->resampled, p->size);
-    crop = (p->resampled - p->n) / 2;
-    p->start = (p->size - p->n) / 2;
+    p->source = g->source;
+    p->resampled = g->resampled;
+    p->size = g->size;
+    p->start = g->start;
+    p->n = g->n;
     p->lo = malloc((size_t)p->n * sizeof *p->lo);
     p->hi = malloc((size_t)p->n * sizeof *p->hi);
     p->w = malloc((size_t)p->n * sizeof *p->w);
     if (!p->lo || !p->hi || !p->w)
         return cts_fail(CTS_E_NOMEM, "preprocess: out of memory for %lld coordinates", (long long)p->n);
-    ratio = first_voxel ? target / current : (double)p->source / (double)p->resampled;
     for (int64_t i = 0; i < p->n; i++) {
-        double at = first_voxel ? (double)(crop + i) * ratio : ((double)(crop + i) + 0.5) * ratio - 0.5;
+        double at = cts_geometry_source(g, (double)(p->start + i));
 
         at = at < 0 ? 0 : at;
         p->lo[i] = (int32_t)cts_min_i64((int64_t)at, p->source - 1);
@@ -117,64 +95,30 @@ static int plan_axis(axis_plan *p, char name, cts_grid grid, double current, dou
     return CTS_OK;
 }
 
-/* Which stored axis each of the recipe's i, j, k is. Without an affine i, j, k are taken for x, y, z, and as nobody can
- * say which way they run, nothing is flipped. */
-static int plan_orientation(const cts_volume *v, const cts_recipe *r, int axis[3], bool flip[3], char did[64])
-{
-    size_t n;
-    int rc;
-
-    for (int a = 0; a < 3; a++) {
-        axis[a] = a;
-        flip[a] = false;
-    }
-    if (!strcmp(r->orientation, "stored")) {
-        snprintf(did, 64, "as stored");
-        return CTS_OK;
-    }
-    if ((rc = cts_volume_orientation(v, r->orientation, axis, flip)))
-        return rc;
-    if (!v->has_affine)
-        flip[0] = flip[1] = flip[2] = false;
-    cts_volume_orientation_text(axis, flip, did);
-    n = strlen(did);
-    if (!v->has_affine)
-        snprintf(did + n, 64 - n, " (the file has no affine)");
-    return CTS_OK;
-}
-
 static int plan_geometry(job *t, const cts_recipe *r, const double spacing_xyz[3], cts_preprocess_info *info)
 {
-    static const int voxel_axis[3] = {2, 0, 1}; /* z, x, y are k, i, j */
-    static const char name[] = "zxy";
     const cts_volume *v = t->v;
     const int64_t step[3] = {1, v->dim[0], v->dim[0] * v->dim[1]};
-    int axis[3], rc;
-    bool flip[3];
+    cts_geometry g;
+    int rc = cts_geometry_make(&g, v, r, spacing_xyz);
 
-    if ((rc = plan_orientation(v, r, axis, flip, info->orientation)))
+    if (rc)
         return rc;
+    memcpy(info->orientation, g.orientation, sizeof info->orientation);
     info->has_affine = v->has_affine;
     if (v->has_affine) {
         cts_volume_axis_codes(v, info->stored_codes);
         info->oblique_deg = cts_volume_oblique(v);
     }
     for (int a = 0; a < 3; a++) {
-        axis_plan *p = &t->axis[a];
-        int s = axis[voxel_axis[a]];
-        double mm = spacing_xyz ? spacing_xyz[s] : v->spacing[s];
+        const cts_geometry_axis *p = &g.axis[a];
 
-        if (!(mm > 0) || !isfinite(mm))
-            return cts_fail(CTS_E_INPUT, "preprocess: spacing of stored axis %c is %g mm, allowed above 0", "ijk"[s],
-                            mm);
-        p->source = v->dim[s];
-        p->size = r->size_zxy[a];
-        if ((rc = plan_axis(p, name[a], r->grid, mm, r->spacing_zxy[a])))
+        if ((rc = plan_axis(&t->axis[a], p)))
             return rc;
-        t->stride[a] = flip[voxel_axis[a]] ? -step[s] : step[s];
-        if (flip[voxel_axis[a]])
-            t->base += step[s] * (v->dim[s] - 1);
-        info->spacing_zxy[a] = mm;
+        t->stride[a] = p->flip ? -step[p->stored] : step[p->stored];
+        if (p->flip)
+            t->base += step[p->stored] * (p->source - 1);
+        info->spacing_zxy[a] = p->mm;
         info->resampled_zxy[a] = p->resampled;
         info->content_zxy[a][0] = p->start;
         info->content_zxy[a][1] = p->start + p->n;
