@@ -46,6 +46,8 @@ void cts_build_trace(cts_build *b, cts_tensor *t, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(name, sizeof name, fmt, ap);
     va_end(ap);
+    if (b->trace_only && strcmp(name, b->trace_only) != 0)
+        return;
     cts_graph_output(b->graph, t, name);
 }
 

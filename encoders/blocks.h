@@ -14,7 +14,7 @@
 /* Append to the prefix ("encoder.layer.%d."); returns the length before, for cts_build_pop(). */
 size_t cts_build_push(cts_build *b, const char *fmt, ...) CTS_PRINTF(2, 3);
 void cts_build_pop(cts_build *b, size_t mark);
-/* With b->trace, make t the graph output `name` (not prefixed). */
+/* With b->trace, make t the graph output `name` (not prefixed), unless b->trace_only is another name. */
 void cts_build_trace(cts_build *b, cts_tensor *t, const char *fmt, ...) CTS_PRINTF(3, 4);
 /* With b->grad and b->recompute, have backward make t again. Returns t. */
 cts_tensor *cts_build_recompute(cts_build *b, cts_tensor *t);

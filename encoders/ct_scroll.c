@@ -136,6 +136,7 @@ static void info(const void *config, cts_encoder_info *out)
     out->token_dim = out->vector_dim = c->embed;
     out->n_logits = c->labels;
     out->any_volume = true;
+    out->view = (cts_encoder_view){.layer = "trunk", .slabs = true, .strided = {false, true, true}};
 }
 
 static cts_tensor *dropout(cts_build *b, cts_tensor *x, double p)
@@ -191,6 +192,7 @@ static cts_tensor *tokens(cts_build *b, const ct_scroll *c, const cts_encoder_in
     mark = cts_build_push(b, "features.");
     x = cts_block_resnet18(b, x, c->width);
     cts_build_pop(b, mark);
+    cts_build_trace(b, x, "trunk");
     x = cts_op_mean(b->graph, x, 2, 3);
     cts_build_trace(b, x, "gap");
     if (c->projection) {

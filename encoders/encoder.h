@@ -26,6 +26,8 @@ typedef struct {
     bool dropout;    /* dropout is active */
     bool recompute;  /* large intermediates are made again in backward instead of being kept */
     bool trace;      /* named intermediates become graph outputs (cts_build_trace) */
+    const char *trace_only; /* with trace: this one alone; NULL = all */
+    bool straight_through;  /* quantisers pass gradients with running statistics too, values equal but for rounding */
     char prefix[CTS_PREFIX_BYTES]; /* goes before every parameter name: "visual_transformer.encoder." */
 } cts_build;
 
@@ -53,6 +55,16 @@ typedef struct {
     cts_tensor *logits; /* [N, n_logits] */
 } cts_encoder_outputs;
 
+/* Image: how to look back from a grid of features to voxels (encoders/cam.h). All zero = the tokens, tiles. */
+typedef struct {
+    const char *layer; /* traced grid that explains best; NULL = the tokens */
+    bool slabs;        /* cells of different z never met on the way to that layer */
+    bool flat;         /* the vector keeps the places of the tokens apart */
+    /* Along z, x, y: cell c lies on voxel c * stride, as odd kernels with symmetric padding put it; false = cells tile
+     * the axis. */
+    bool strided[3];
+} cts_encoder_view;
+
 typedef struct {
     int64_t volume[3];  /* image: voxels z, x, y the config is made for */
     int64_t max_tokens; /* text: longest sequence */
@@ -61,6 +73,7 @@ typedef struct {
     int64_t vector_dim; /* for volumes of the size above; 0 = none */
     int64_t n_logits;   /* 0 = none */
     bool any_volume;    /* other sizes than `volume` give the same vector_dim */
+    cts_encoder_view view;
 } cts_encoder_info;
 
 typedef struct {

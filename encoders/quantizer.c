@@ -15,7 +15,7 @@ cts_tensor *cts_block_quantize(cts_build *b, cts_tensor *x, int64_t codes)
     size = cts_build_state(b, "cluster_size", cts_init_const(0.0), 2, (int64_t[]){1, codes});
     cts_build_state(b, "initted", cts_init_const(1.0), 1, (int64_t[]){1});
     cts_build_pop(b, mark);
-    y = cts_op_vq(b->graph, x, embed, b->batch_stats, &index);
+    y = cts_op_vq(b->graph, x, embed, b->batch_stats || b->straight_through, &index);
     if (b->batch_stats)
         cts_op_vq_update(b->graph, x, index, embed, size, DECAY);
     cts_build_trace(b, index, "vq_indices");

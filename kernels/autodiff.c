@@ -14,6 +14,7 @@
 typedef struct {
     cts_graph *g;
     int n;              /* tensors of the forward graph */
+    bool inputs_only;   /* parameters are constants */
     bool *need;         /* [n] a gradient is wanted */
     cts_tensor **grad;  /* [n] gradient so far */
     cts_tensor **again; /* [n] the tensor as backward sees it: itself or its recomputed clone */
@@ -24,7 +25,8 @@ static void mark_needs(diff *d, int n_nodes)
     for (int i = 0; i < d->n; i++) {
         const cts_tensor *t = cts_graph_tensor_at(d->g, i);
 
-        d->need[i] = (t->role == CTS_ROLE_PARAM && !cts_params_get(cts_graph_params(d->g), t->param)->frozen) ||
+        d->need[i] = (t->role == CTS_ROLE_PARAM && !d->inputs_only &&
+                      !cts_params_get(cts_graph_params(d->g), t->param)->frozen) ||
                      (t->role == CTS_ROLE_INPUT && t->want_grad);
     }
     for (int i = 0; i < n_nodes; i++) {
@@ -126,10 +128,10 @@ static void publish_input_grads(diff *d)
     }
 }
 
-int cts_backward(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout)
+static int backward(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout, bool inputs_only)
 {
     int n_nodes = cts_graph_n_nodes(g);
-    diff d = {.g = g, .n = cts_graph_n_tensors(g)};
+    diff d = {.g = g, .n = cts_graph_n_tensors(g), .inputs_only = inputs_only};
     bool reached = false;
 
     d.need = cts_graph_alloc(g, (size_t)d.n * sizeof *d.need);
@@ -157,4 +159,14 @@ int cts_backward(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout)
         backward_node(&d, cts_graph_node_at(g, i));
     publish_input_grads(&d);
     return cts_graph_status(g);
+}
+
+int cts_backward(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout)
+{
+    return backward(g, n, out, dout, false);
+}
+
+int cts_backward_inputs(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout)
+{
+    return backward(g, n, out, dout, true);
 }

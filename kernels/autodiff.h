@@ -12,5 +12,8 @@
  * of out>" is made and put there. CTS_E_INPUT with a hint when nothing differentiable is reached. Call once per graph.
  * */
 int cts_backward(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout);
+/* The same for the inputs with want_grad alone: parameters count as constants, frozen or not, and a run needs no
+ * cts_grads. */
+int cts_backward_inputs(cts_graph *g, int n, cts_tensor *const *out, cts_tensor **dout);
 
 #endif

@@ -173,6 +173,38 @@ void cts_graph_update_state(cts_graph *g, cts_tensor *state, cts_tensor *value)
     g->update[g->n_update++] = (cts_state_update){state, value};
 }
 
+void cts_graph_cut(cts_graph *g, cts_tensor *t, const char *name)
+{
+    cts_node *n = t->producer;
+    int64_t count = 1;
+    int k = 0;
+
+    CTS_ASSERT(t->role == CTS_ROLE_ACT && n && !t->pinned && g->n_forward < 0, "cut at %s", t->name);
+    CTS_ASSERT(!cts_graph_find(g, name), "two tensors named %s", name);
+    while (n->out[k] != t)
+        k++;
+    n->out[k] = new_tensor(g, t->name, t->dtype, CTS_ROLE_ACT, t->ndim, t->shape, t->sym); /* nobody reads it */
+    n->out[k]->base = t->base;
+    n->out[k]->producer = n;
+    t->role = CTS_ROLE_INPUT;
+    t->producer = NULL;
+    t->base = NULL;
+    for (int i = t->ndim - 1; i >= 0; i--) {
+        t->stride[i] = count;
+        count *= t->shape[i];
+    }
+    for (int i = t->id + 1; i < g->tensors.n; i++) { /* views of t are views of the new memory */
+        cts_tensor *v = g->tensors.p[i];
+        const cts_tensor *of = v->base && v->producer ? v->producer->in[0] : NULL;
+
+        if (of == t || (of && of->base == t))
+            v->base = t;
+    }
+    t->name = cts_arena_strdup(g->arena, name);
+    CTS_ASSERT(t->name, "out of memory");
+    push(g, &g->named, t);
+}
+
 void cts_graph_recompute(cts_tensor *t)
 {
     t->recompute = true;
