@@ -109,7 +109,9 @@ static int declare(cts_params *params, const cts_clip_config *c)
 {
     for (int s = 0; s < CTS_SIDE_COUNT; s++) {
         cts_encoder_inputs in;
+        cts_encoder_outputs o = {0};
         cts_encoder_info info;
+        cts_tensor *x;
         cts_graph *g = NULL;
         cts_build b;
         int rc;
@@ -122,7 +124,9 @@ static int declare(cts_params *params, const cts_clip_config *c)
         in =
             s == CTS_SIDE_IMAGE ? cts_encoder_image_inputs(g, 1, info.volume) : cts_encoder_text_inputs(g, 1, 1, false);
         b = cts_build_make(g, false);
-        cts_clip_build_tower(&b, c, (cts_side)s, &in, NULL);
+        x = cts_clip_build_tower(&b, c, (cts_side)s, &in, &o);
+        if (s == CTS_SIDE_IMAGE && c->classifier.head == CTS_HEAD_LINEAR)
+            cts_classifier_build(&b, &c->classifier, c->classifier.input == CTS_HEAD_EMBEDDING ? x : o.vector);
         if (s == CTS_SIDE_TEXT && c->encoder[CTS_SIDE_IMAGE]) {
             temperature(&b, c);
             if (c->has_bias)

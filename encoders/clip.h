@@ -24,11 +24,12 @@
  *    "latent_dim": 512, "projection_norm": "none" | "batch",
  *    "projection": {"image": "linear" | "none" | "affine", "text": ..},
  *    "temperature": {"kind": "constant" | "learned", "value": 1.0, "bias": -10.0},
- *    "report_text": "clean", "prompts": "ctclip", "max_length": 512}
+ *    "report_text": "clean", "prompts": "ctclip", "max_length": 512, "classifier": {..}}
  * The bias is there for the sigmoid loss only. A side without projection gives its encoder's vector, normalised; its
  * width is then latent_dim. An affine projection has a bias (to_visual_latent.bias), as Med3DVLM's have. report_text
  * and prompts are names that the floors above look up: how the cells of a report become a text, which bank of prompts
- * suits the model. max_length: texts are cut to so many tokens; default: the encoder's longest. Fields from
+ * suits the model. max_length: texts are cut to so many tokens; default: the encoder's longest. classifier: the head of
+ * a supervised model (classifier.h); its linear layer is classifier.weight, classifier.bias. Fields from
  * "projection" on (temperature apart) are written only where they differ from the
  * default, so that a model written before they existed keeps its bytes and its digest. Reading, {"preset":
  * "dcformer-nano", "config": {..}} may stand for an encoder: the fields of config then replace the preset's.
@@ -36,6 +37,7 @@
 #ifndef CTS_ENCODERS_CLIP_H
 #define CTS_ENCODERS_CLIP_H
 
+#include "encoders/classifier.h"
 #include "encoders/encoder.h"
 
 typedef enum { CTS_SIDE_IMAGE, CTS_SIDE_TEXT, CTS_SIDE_COUNT } cts_side;
@@ -57,6 +59,7 @@ typedef struct {
     char report_text[CTS_CLIP_NAME_BYTES]; /* "clean" */
     char prompts[CTS_CLIP_NAME_BYTES];     /* "ctclip" */
     int64_t max_length;                    /* tokens; 0 = the text encoder's */
+    cts_classifier classifier;             /* head NONE = the model is not a supervised one */
 } cts_clip_config;
 
 /* From a JSON object of file `file`. On success the caller ends it with cts_clip_config_clear(). */
@@ -65,6 +68,11 @@ json_t *cts_clip_config_write(const cts_clip_config *c); /* NULL when out of mem
 void cts_clip_config_clear(cts_clip_config *c);          /* zeroed is fine */
 /* CTS_E_MISMATCH with a sentence when the model has no such side. */
 int cts_clip_config_need(const cts_clip_config *c, cts_side side);
+/* Give the configuration this classifier (taken over on success), in place of what it has. CTS_E_MISMATCH when it does
+ * not suit the image encoder: no such side, or another number of logits. file is for messages. */
+int cts_clip_config_classify(cts_clip_config *c, cts_classifier *classifier, const char *file);
+/* Width of what a linear head of this input reads. */
+int64_t cts_clip_config_head_width(const cts_clip_config *c, cts_head_input input);
 /* Longest token sequence: the smaller of max_length and the encoder's; 0 without a text side. */
 int64_t cts_clip_config_max_length(const cts_clip_config *c);
 

@@ -134,6 +134,46 @@ static int parse_projection(cts_clip_config *c, const json_t *j, const char *fil
     return CTS_OK;
 }
 
+int64_t cts_clip_config_head_width(const cts_clip_config *c, cts_head_input input)
+{
+    cts_encoder_info info;
+
+    if (input == CTS_HEAD_EMBEDDING)
+        return c->latent_dim;
+    c->encoder[CTS_SIDE_IMAGE]->info(c->config[CTS_SIDE_IMAGE], &info);
+    return info.vector_dim;
+}
+
+int cts_clip_config_classify(cts_clip_config *c, cts_classifier *classifier, const char *file)
+{
+    cts_encoder_info info;
+
+    if (!c->encoder[CTS_SIDE_IMAGE])
+        return cts_fail(CTS_E_MISMATCH, "%s: a classifier needs an image encoder, the model has none", file);
+    c->encoder[CTS_SIDE_IMAGE]->info(c->config[CTS_SIDE_IMAGE], &info);
+    if (classifier->head == CTS_HEAD_ENCODER && info.n_logits != classifier->n)
+        return cts_fail(CTS_E_MISMATCH, "%s: field \"classifier.labels\" has %lld names, %s gives %lld logits", file,
+                        (long long)classifier->n, c->encoder[CTS_SIDE_IMAGE]->name, (long long)info.n_logits);
+    cts_classifier_clear(&c->classifier);
+    c->classifier = *classifier;
+    memset(classifier, 0, sizeof *classifier);
+    return CTS_OK;
+}
+
+static int parse_classifier(cts_clip_config *c, const json_t *j, const char *file)
+{
+    const json_t *given = json_object_get(j, "classifier");
+    cts_classifier k = {0};
+    int rc;
+
+    if (!given || json_is_null(given))
+        return CTS_OK;
+    if ((rc = cts_classifier_parse(&k, given, file)) == CTS_OK)
+        rc = cts_clip_config_classify(c, &k, file);
+    cts_classifier_clear(&k);
+    return rc;
+}
+
 int cts_clip_config_parse(cts_clip_config *out, const json_t *j, const char *file)
 {
     cts_clip_config c = {.latent_dim = 512};
@@ -158,7 +198,8 @@ int cts_clip_config_parse(cts_clip_config *out, const json_t *j, const char *fil
     }
     if ((rc = cts_json_int(&c.latent_dim, j, "latent_dim", false, 1, 65536, file)) != CTS_OK ||
         (rc = parse_norm(&c, j, file)) != CTS_OK || (rc = parse_projection(&c, j, file)) != CTS_OK ||
-        (rc = parse_temperature(&c, j, file)) != CTS_OK || (rc = parse_text_fields(&c, j, file)) != CTS_OK)
+        (rc = parse_temperature(&c, j, file)) != CTS_OK || (rc = parse_text_fields(&c, j, file)) != CTS_OK ||
+        (rc = parse_classifier(&c, j, file)) != CTS_OK)
         goto out;
     *out = c;
     memset(&c, 0, sizeof c);
@@ -181,6 +222,9 @@ static int write_changed(json_t *j, const cts_clip_config *c)
         json_object_set_new(j, "report_text", json_string(c->report_text)) != 0)
         return -1;
     if (strcmp(c->prompts, default_prompts) != 0 && json_object_set_new(j, "prompts", json_string(c->prompts)) != 0)
+        return -1;
+    if (c->classifier.head != CTS_HEAD_NONE &&
+        json_object_set_new(j, "classifier", cts_classifier_write(&c->classifier)) != 0)
         return -1;
     return c->max_length ? json_object_set_new(j, "max_length", json_integer(c->max_length)) : 0;
 }
@@ -215,6 +259,7 @@ void cts_clip_config_clear(cts_clip_config *c)
 {
     for (int s = 0; s < CTS_SIDE_COUNT; s++)
         free(c->config[s]);
+    cts_classifier_clear(&c->classifier);
     memset(c, 0, sizeof *c);
 }
 

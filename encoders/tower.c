@@ -43,6 +43,20 @@ cts_tower_spec cts_clip_tower_spec(const cts_clip *m, cts_side side)
     return s;
 }
 
+cts_tower_spec cts_clip_logits_spec(const cts_clip *m)
+{
+    cts_tower_spec s = cts_clip_tower_spec(m, CTS_SIDE_IMAGE);
+
+    s.classifier = m->config.classifier.head == CTS_HEAD_NONE ? NULL : &m->config.classifier;
+    s.result = CTS_RESULT_LOGITS;
+    return s;
+}
+
+static bool linear_head(const cts_tower_spec *s)
+{
+    return s->result == CTS_RESULT_LOGITS && s->classifier && s->classifier->head == CTS_HEAD_LINEAR;
+}
+
 static bool is_text(const cts_tower *t)
 {
     return t->spec.encoder->kind == CTS_KIND_TEXT;
@@ -75,20 +89,24 @@ static int check_options(cts_tower *t)
                             (long long)o->volume[2], (long long)t->info.volume[0], (long long)t->info.volume[1],
                             (long long)t->info.volume[2]);
     }
-    have = t->spec.result == CTS_RESULT_LOGITS ? t->info.n_logits : t->info.vector_dim;
+    have = t->spec.result == CTS_RESULT_LOGITS && !linear_head(&t->spec) ? t->info.n_logits : t->info.vector_dim;
     if (have == 0)
         return cts_fail(CTS_E_INPUT, "%s: the encoder gives no %s", t->spec.encoder->name,
-                        t->spec.result == CTS_RESULT_LOGITS ? "logits" : "vector");
+                        t->spec.result == CTS_RESULT_LOGITS && !linear_head(&t->spec) ? "logits" : "vector");
     return CTS_OK;
 }
 
 static cts_tensor *result_of(cts_build *b, const cts_tower_spec *s, const cts_encoder_outputs *o)
 {
-    if (s->result == CTS_RESULT_LOGITS)
+    cts_tensor *x = o->vector;
+    bool embedding =
+        s->result == CTS_RESULT_EMBEDDING || (linear_head(s) && s->classifier->input == CTS_HEAD_EMBEDDING);
+
+    if (s->result == CTS_RESULT_LOGITS && !linear_head(s))
         return o->logits;
-    if (s->result == CTS_RESULT_VECTOR)
-        return o->vector;
-    return cts_clip_project(b, o->vector, s->norm, s->projection, s->projection_bias, s->latent_dim);
+    if (embedding)
+        x = cts_clip_project(b, x, s->norm, s->projection, s->projection_bias, s->latent_dim);
+    return linear_head(s) ? cts_classifier_build(b, s->classifier, x) : x;
 }
 
 static int build_graph(cts_tower *t)

@@ -28,11 +28,16 @@ typedef struct {
     const char *norm;            /* EMBEDDING: batch norm before it; NULL = none */
     int64_t latent_dim;          /* EMBEDDING */
     int64_t max_length;          /* text: longest sequence; 0, or more than the encoder's = the encoder's */
+    const cts_classifier
+        *classifier; /* LOGITS: whose linear head they come from; NULL, or head ENCODER = the encoder's own */
     cts_result_kind result;
 } cts_tower_spec;
 
 /* One tower of a CLIP model, result EMBEDDING. */
 cts_tower_spec cts_clip_tower_spec(const cts_clip *m, cts_side side);
+/* The image tower of a supervised model, result LOGITS [N, m->config.classifier.n]. Of a model without a classifier it
+ * gives the encoder's own logits, and making the tower fails where that has none. */
+cts_tower_spec cts_clip_logits_spec(const cts_clip *m);
 
 /* Zero = the default. */
 typedef struct {

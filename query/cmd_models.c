@@ -44,27 +44,45 @@ static const char *verdict(const cts_model_digest_state *s)
     return s->fresh ? "changed" : "not recorded: the record is of another file";
 }
 
+static void print_head(const cts_classifier *c)
+{
+    printf("classifier: %lld labels from ", (long long)c->n);
+    if (c->head == CTS_HEAD_ENCODER)
+        printf("the encoder's own head");
+    else
+        printf("a linear layer on the %s%s", cts_head_input_name(c->input), c->relu ? " after relu" : "");
+    for (int64_t i = 0; i < c->n; i++)
+        printf("%s%s", i ? ", " : ": ", c->labels[i]);
+    printf("\n");
+}
+
 /* Strict load, all bytes of the weights, digests. Only a file that changed under its size and time is an error: loading
  * would believe the record. */
 static int verify(const char *dir, bool json)
 {
     cts_model_digest_state s;
     cts_model *m = NULL;
+    json_t *head = NULL;
     bool changed;
     int rc;
 
     if ((rc = cts_model_digest_verify(&s, dir)) || (rc = cts_model_dir_load(&m, dir)))
         return rc;
     changed = s.fresh && strcmp(s.sha256, s.recorded) != 0;
+    head = m->clip->config.classifier.head != CTS_HEAD_NONE ? cts_classifier_write(&m->clip->config.classifier)
+                                                            : json_null();
     if (json)
-        rc = cts_print_json(json_pack("{s:s, s:b, s:I, s:I, s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "model", dir, "ok",
-                                      !changed, "bytes", (json_int_t)s.bytes, "params",
-                                      (json_int_t)cts_params_count(m->clip->params), "weights_sha256", s.sha256,
-                                      "recorded_sha256", s.recorded, "verdict", verdict(&s), "digests", "model",
-                                      m->digest.model, "tokenizer", m->digest.tokenizer, "recipe", m->digest.recipe));
+        rc = cts_print_json(json_pack(
+            "{s:s, s:b, s:I, s:I, s:s, s:s, s:s, s:{s:s, s:s, s:s}, s:O?}", "model", dir, "ok", !changed, "bytes",
+            (json_int_t)s.bytes, "params", (json_int_t)cts_params_count(m->clip->params), "weights_sha256", s.sha256,
+            "recorded_sha256", s.recorded, "verdict", verdict(&s), "digests", "model", m->digest.model, "tokenizer",
+            m->digest.tokenizer, "recipe", m->digest.recipe, "classifier", head));
     else
         printf("%s: %lld parameters, %lld bytes, sha256 %s: %s\n", dir, (long long)cts_params_count(m->clip->params),
                (long long)s.bytes, s.sha256, verdict(&s));
+    if (!json && m->clip->config.classifier.head != CTS_HEAD_NONE)
+        print_head(&m->clip->config.classifier);
+    json_decref(head);
     if (!rc && changed)
         rc = cts_fail(CTS_E_MISMATCH,
                       "%s/model.safetensors: has SHA-256 %.12s, digest.json says %.12s of the same size and time: the "

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/findings.h"
 #include "encoders/import/families_internal.h"
 #include "kernels/base/check.h"
 #include "kernels/base/status.h"
@@ -114,6 +115,18 @@ json_t *cts_import_ints(const int64_t *v, int n)
     return a;
 }
 
+json_t *cts_import_labels(int64_t n)
+{
+    json_t *a = n == CTS_FINDINGS ? json_array() : NULL;
+
+    for (int64_t i = 0; a && i < n; i++)
+        if (json_array_append_new(a, json_string(cts_findings[i].name)) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    return a;
+}
+
 int cts_import_pair_config(cts_import_draft *d, cts_import_pair *p)
 {
     json_t *t = p->temperature ? p->temperature : json_pack("{s:s, s:f}", "kind", "constant", "value", 1.0);
@@ -127,7 +140,10 @@ int cts_import_pair_config(cts_import_draft *d, cts_import_pair *p)
         bad |= json_object_set_new(c, "report_text", json_string(p->report_text)) != 0;
     if (c && p->max_length)
         bad |= json_object_set_new(c, "max_length", json_integer(p->max_length)) != 0;
-    p->image = p->text = p->temperature = NULL;
+    if (c && p->classifier)
+        bad |= json_object_set(c, "classifier", p->classifier) != 0;
+    json_decref(p->classifier);
+    p->image = p->text = p->temperature = p->classifier = NULL;
     if (bad) {
         json_decref(c);
         return cts_fail(CTS_E_NOMEM, "out of memory for a configuration");

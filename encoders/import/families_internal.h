@@ -15,6 +15,10 @@ int cts_import_scalar(double *out, const cts_weight *t);
 /* [a, b, ..] */
 json_t *cts_import_ints(const int64_t *v, int n);
 
+/* The list of the 18 findings of CT-RATE in the order of its label files, which the published classifiers' rows are in;
+ * NULL when n is another number. */
+json_t *cts_import_labels(int64_t n);
+
 /* ---- BERT as a text side (family_bert.c) ---- */
 
 /* Does a BERT or DistilBERT lie under this prefix? */
@@ -42,6 +46,7 @@ typedef struct {
     int64_t latent_dim;
     const char *report_text; /* NULL = the default */
     int64_t max_length;      /* 0 = the encoder's */
+    json_t *classifier;      /* reference taken over as well; NULL = none */
 } cts_import_pair;
 int cts_import_pair_config(cts_import_draft *d, cts_import_pair *p);
 

@@ -61,7 +61,7 @@ static int detect(const cts_import_keys *k, const cts_import_options *o)
 static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_options *o)
 {
     cts_import_pair p = {0};
-    json_t *volume;
+    json_t *volume, *labels;
     sizes s;
     int rc = read_sizes(&s, k, o);
 
@@ -75,9 +75,19 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
                         "window", (json_int_t)s.window, "input_size", volume, "n_labels", (json_int_t)s.labels, "heads",
                         (json_int_t)s.heads);
     p.latent_dim = s.embed;
+    if ((labels = cts_import_labels(s.labels)))
+        p.classifier = json_pack("{s:o, s:s}", "labels", labels, "head", "encoder");
+    else if ((rc = cts_import_note(d,
+                                   "its %lld logits are not CT-RATE's 18 findings: their names are unknown, and the "
+                                   "folder has no classifier before config.json names them",
+                                   (long long)s.labels)) != CTS_OK)
+        goto out;
     cts_import_section_add(d, "", IMAGE, rules, (int)CTS_COUNT(rules));
     d->recipe = "ctscroll";
     return cts_import_pair_config(d, &p);
+out:
+    json_decref(p.image);
+    return rc;
 }
 
 const cts_import_family cts_import_ct_scroll = {

@@ -30,7 +30,7 @@ static const cts_import_rule image_rules[] = {
 
 static const cts_import_rule pair_rules[] = {
     {"to_*_latent_extra.weight", NULL, "a copy that nothing reads", 0},
-    {"classifier.*", NULL, "a linear probe: not part of the pair", 0},
+    {"classifier.*", "classifier.$1", "a linear probe of labels that have no names", CTS_RULE_IF_DECLARED},
 };
 
 typedef struct {
@@ -132,6 +132,27 @@ static json_t *image_json(const sizes *s)
                      "reduction", s->v1 ? "none" : "depth", "quantize", 1);
 }
 
+/* A published linear probe: relu, dropout 0.3 and a layer on the embedding. *out stays NULL without one. */
+static int read_probe(json_t **out, cts_import_draft *d, const cts_import_keys *k)
+{
+    const cts_weight *w;
+    json_t *labels;
+    int rc;
+
+    if (!cts_import_find(k, "classifier.weight"))
+        return CTS_OK;
+    if ((rc = cts_import_need(&w, k, 2, "classifier.weight")) != CTS_OK)
+        return rc;
+    if (!(labels = cts_import_labels(w->shape[0])))
+        return cts_import_note(d,
+                               "the linear probe of this file (classifier.*) has %lld labels and is left out: only "
+                               "one of CT-RATE's 18 findings has names",
+                               (long long)w->shape[0]);
+    *out = json_pack("{s:o, s:s, s:s, s:b, s:f}", "labels", labels, "head", "linear", "input", "embedding", "relu", 1,
+                     "dropout", 0.3);
+    return *out ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
+}
+
 static int detect(const cts_import_keys *k, const cts_import_options *o)
 {
     (void)o;
@@ -156,9 +177,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
             goto out;
         p.temperature = json_pack("{s:s, s:f}", "kind", "learned", "value", value);
     }
-    if (cts_import_find(k, "classifier.weight") &&
-        (rc = cts_import_note(d, "the linear probe of this file (classifier.*) is left out: the pair is imported")) !=
-            CTS_OK)
+    if ((rc = read_probe(&p.classifier, d, k)) != CTS_OK)
         goto out;
     p.image = image_json(&s);
     p.latent_dim = projection->shape[0];
@@ -172,6 +191,7 @@ out:
     json_decref(p.image);
     json_decref(p.text);
     json_decref(p.temperature);
+    json_decref(p.classifier);
     return rc;
 }
 

@@ -12,7 +12,8 @@
 #define TEXT                                                                                                           \
     "{\"encoder\": \"bert\", \"config\": {\"vocab_size\": 50, \"hidden_size\": 8, \"num_hidden_layers\": 2, "          \
     "\"num_attention_heads\": 2, \"intermediate_size\": 16, \"max_position_embeddings\": 12, \"pooling\": \"mean\"}}"
-#define MODEL(image, text, rest) "{\"image\": " image ", \"text\": " text ", " rest "}"
+#define OPEN(image, text, rest) "{\"image\": " image ", \"text\": " text ", " rest
+#define MODEL(image, text, rest) OPEN(image, text, rest) "}"
 
 static int parse(cts_clip_config *c, const char *text)
 {
@@ -221,11 +222,108 @@ static void test_image_only(void **state)
     cts_clip_destroy(m);
 }
 
+#define SCROLL                                                                                                         \
+    "{\"encoder\": \"ct_scroll\", \"config\": {\"width\": 4, \"embed_dim\": 8, \"heads\": 2, \"n_labels\": 2, "        \
+    "\"input_size\": [6, 16, 16]}}"
+#define HEAD(fields) "\"classifier\": {\"labels\": [\"Cyst\", \"Emphysema\"], " fields "}"
+
+static void test_classifier_config(void **state)
+{
+    cts_clip_config c;
+
+    (void)state;
+    round_trip(OPEN(SCROLL, "null", "\"latent_dim\": 8, \"projection\": {\"image\": \"none\"}, ")
+                   HEAD("\"head\": \"encoder\"") "}",
+               "{" HEAD("\"head\": \"encoder\"") "}");
+    round_trip(OPEN(IMAGE, TEXT, "\"latent_dim\": 6, ")
+                   HEAD("\"head\": \"linear\", \"input\": \"embedding\", \"relu\": true, \"dropout\": 0.3") "}",
+               "{" HEAD("\"head\": \"linear\", \"input\": \"embedding\", \"relu\": true, \"dropout\": 0.3") "}");
+    MUST(parse(&c, OPEN(IMAGE, TEXT, "\"latent_dim\": 6, ") HEAD("\"head\": \"linear\"") "}"));
+    assert_int_equal(c.classifier.head, CTS_HEAD_LINEAR);
+    assert_int_equal(c.classifier.input, CTS_HEAD_VECTOR);
+    assert_false(c.classifier.relu);
+    assert_int_equal(c.classifier.n, 2);
+    assert_int_equal(cts_classifier_find(&c.classifier, "EMPHYSEMA"), 1);
+    assert_int_equal(cts_classifier_find(&c.classifier, "emphysem"), -1);
+    assert_int_equal(cts_clip_config_head_width(&c, CTS_HEAD_VECTOR), 8);
+    assert_int_equal(cts_clip_config_head_width(&c, CTS_HEAD_EMBEDDING), 6);
+    cts_clip_config_clear(&c);
+}
+
+static void test_classifier_refused(void **state)
+{
+    (void)state;
+    refused(MODEL(IMAGE, TEXT, "\"classifier\": 3"), CTS_E_FORMAT, "classifier");
+    refused(MODEL(IMAGE, TEXT, "\"classifier\": {\"head\": \"linear\"}"), CTS_E_FORMAT, "classifier.labels");
+    refused(MODEL(IMAGE, TEXT, "\"classifier\": {\"head\": \"linear\", \"labels\": [\"a\", \"A\"]}"), CTS_E_INPUT,
+            "twice");
+    refused(MODEL(IMAGE, TEXT, "\"classifier\": {\"head\": \"linear\", \"labels\": [\"a\", 3]}"), CTS_E_INPUT,
+            "entry 1");
+    refused(OPEN(IMAGE, TEXT, "") HEAD("\"head\": \"mlp\"") "}", CTS_E_INPUT, "classifier.head");
+    refused(OPEN(IMAGE, TEXT, "") HEAD("\"head\": \"linear\", \"input\": \"token\"") "}", CTS_E_INPUT,
+            "classifier.input");
+    refused(OPEN(IMAGE, TEXT, "") HEAD("\"head\": \"linear\", \"dropout\": 1") "}", CTS_E_INPUT, "classifier.dropout");
+    refused(OPEN(IMAGE, TEXT, "") HEAD("\"head\": \"encoder\"") "}", CTS_E_MISMATCH, "0 logits");
+    refused(OPEN("null", TEXT, "") HEAD("\"head\": \"linear\"") "}", CTS_E_MISMATCH, "image encoder");
+}
+
+/* The linear head equals its formula on the vector and on the embedding; the encoder's own logits come through too. */
+static void test_classifier_runs(void **state)
+{
+    static const char *const kinds[] = {"vector", "embedding"};
+    float *v = cts_test_alloc(16 * 32 * 24 * sizeof *v);
+    cts_backend *backend = cts_test_backend(NULL);
+    cts_tower_options o = {.max_batch = 1};
+    cts_tower *t = NULL;
+
+    (void)state;
+    for (int i = 0; i < 16 * 32 * 24; i++)
+        v[i] = (float)sin(0.01 * i);
+    for (int k = 0; k < 2; k++) {
+        char text[1024];
+        float x[8], z[2];
+        cts_tower_spec spec, from;
+        cts_clip *m;
+
+        snprintf(text, sizeof text,
+                 OPEN(IMAGE, "null", "\"latent_dim\": 6, ")
+                     HEAD("\"head\": \"linear\", \"input\": \"%s\", \"relu\": true, \"dropout\": 0.5") "}",
+                 kinds[k]);
+        m = model(text);
+        from = cts_clip_tower_spec(m, CTS_SIDE_IMAGE);
+        from.result = k ? CTS_RESULT_EMBEDDING : CTS_RESULT_VECTOR;
+        spec = cts_clip_logits_spec(m);
+        MUST(cts_tower_create(&t, &from, &o, backend, NULL));
+        MUST(cts_tower_volumes(t, 1, v, 0, x));
+        cts_tower_destroy(t);
+        MUST(cts_tower_create(&t, &spec, &o, backend, NULL));
+        assert_int_equal(cts_tower_dim(t), 2);
+        MUST(cts_tower_volumes(t, 1, v, 0, z));
+        cts_tower_destroy(t);
+        for (int i = 0; i < 2; i++) {
+            const cts_param *w = cts_params_get(m->params, cts_params_find(m->params, CTS_CLASSIFIER_WEIGHT));
+            const cts_param *b = cts_params_get(m->params, cts_params_find(m->params, CTS_CLASSIFIER_BIAS));
+            double want = b->data[i];
+
+            for (int64_t c = 0; c < w->shape[1]; c++)
+                want += (x[c] > 0 ? (double)x[c] : 0) * (double)w->data[i * w->shape[1] + c];
+            if (!(fabs(want - (double)z[i]) <= 1e-5))
+                fail_msg("%s, logit %d: %g, wanted %g", kinds[k], i, (double)z[i], want);
+        }
+        cts_clip_destroy(m);
+    }
+    cts_backend_destroy(backend);
+    free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_old_bytes), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_text_only), cmocka_unit_test(test_image_only),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_old_bytes),
+        cmocka_unit_test(test_round_trip),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_text_only),         cmocka_unit_test(test_image_only),
+        cmocka_unit_test(test_classifier_config), cmocka_unit_test(test_classifier_refused),
+        cmocka_unit_test(test_classifier_runs),
     };
 
     return cmocka_run_group_tests_name("clip config", tests, cts_scratch_make, cts_scratch_remove);

@@ -197,6 +197,57 @@ static void test_scores(void **state)
     free(diagonal);
 }
 
+/* The linear probe: relu and a layer on the embedding; its rows are the 18 findings. */
+static void test_probe(void **state)
+{
+    const fixture *f = *state;
+    json_t *labels = json_array();
+    cts_classifier k = {0};
+    cts_clip *m, *probed = NULL;
+    cts_clip_config c;
+    cts_tower_spec spec;
+    cts_tower *tower = NULL;
+    float *z, *p;
+    int64_t shape[CTS_MAX_DIMS], n = f->v[0];
+    json_t *j, *config;
+    bool ok;
+
+    assert_int_equal(cts_golden_need_shape(f->g, shape, "out.lipro_logits"), 2);
+    for (int64_t i = 0; i < shape[1]; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "label %lld", (long long)i);
+        json_array_append_new(labels, json_string(name));
+    }
+    j = json_pack("{s:o, s:s, s:s, s:b, s:f}", "labels", labels, "head", "linear", "input", "embedding", "relu", 1,
+                  "dropout", 0.3);
+    m = make_model(f, "depth");
+    assert_non_null(config = cts_clip_config_write(&m->config));
+    cts_clip_destroy(m);
+    MUST(cts_clip_config_parse(&c, config, "ctclip_mini"));
+    MUST(cts_classifier_parse(&k, j, "test"));
+    MUST(cts_clip_config_classify(&c, &k, "test"));
+    MUST(cts_clip_create(&probed, &c));
+    cts_ctclip_weights(probed->params, f->g, f->seed, "weight.", "");
+    spec = cts_clip_logits_spec(probed);
+    MUST(cts_tower_create(&tower, &spec, &(cts_tower_options){.max_batch = n}, f->b, NULL));
+    assert_int_equal(cts_tower_dim(tower), shape[1]);
+    z = cts_test_alloc((size_t)(n * shape[1]) * sizeof *z);
+    p = cts_test_alloc((size_t)(n * shape[1]) * sizeof *p);
+    MUST(cts_tower_volumes(tower, n, f->video, 0, z));
+    for (int64_t i = 0; i < n * shape[1]; i++)
+        p[i] = (float)(1.0 / (1.0 + exp(-(double)z[i])));
+    ok = score(f, "out.lipro_logits", z, n * shape[1]);
+    ok &= score(f, "out.lipro_prob", p, n * shape[1]);
+    assert_true(ok);
+    cts_tower_destroy(tower);
+    cts_clip_destroy(probed);
+    json_decref(config);
+    json_decref(j);
+    free(z);
+    free(p);
+}
+
 /* The first release has no mean over t. */
 static void test_first_release(void **state)
 {
@@ -424,10 +475,8 @@ static void test_train(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_first_release),
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_train),
+        cmocka_unit_test(test_scores), cmocka_unit_test(test_first_release), cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_tokens), cmocka_unit_test(test_train),
     };
 
     return cmocka_run_group_tests_name("golden ctclip", tests, set_up, tear_down);
