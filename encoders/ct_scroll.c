@@ -136,7 +136,7 @@ static void info(const void *config, cts_encoder_info *out)
     out->token_dim = out->vector_dim = c->embed;
     out->n_logits = c->labels;
     out->any_volume = true;
-    out->view = (cts_encoder_view){.layer = "trunk", .slabs = true, .strided = {false, true, true}};
+    out->view = (cts_encoder_view){.layer = "trunk", .slab = 3, .strided = {false, true, true}};
 }
 
 static cts_tensor *dropout(cts_build *b, cts_tensor *x, double p)

@@ -58,7 +58,7 @@ typedef struct {
 /* Image: how to look back from a grid of features to voxels (encoders/cam.h). All zero = the tokens, tiles. */
 typedef struct {
     const char *layer; /* traced grid that explains best; NULL = the tokens */
-    bool slabs;        /* cells of different z never met on the way to that layer */
+    int64_t slab;      /* > 0: z is read in slabs of so many slices, which never meet on the way to that layer */
     bool flat;         /* the vector keeps the places of the tokens apart */
     /* Along z, x, y: cell c lies on voxel c * stride, as odd kernels with symmetric padding put it; false = cells tile
      * the axis. */

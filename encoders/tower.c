@@ -62,10 +62,47 @@ static bool is_text(const cts_tower *t)
     return t->spec.encoder->kind == CTS_KIND_TEXT;
 }
 
+static int check_volume(const cts_tower_spec *s, const cts_encoder_info *info, int64_t volume[3])
+{
+    if (!volume[0] && !volume[1] && !volume[2])
+        memcpy(volume, info->volume, 3 * sizeof *volume);
+    if (volume[0] < 1 || volume[1] < 1 || volume[2] < 1)
+        return cts_fail(CTS_E_INPUT, "a tower for volumes of %lld x %lld x %lld voxels", (long long)volume[0],
+                        (long long)volume[1], (long long)volume[2]);
+    if (!info->any_volume && memcmp(volume, info->volume, 3 * sizeof *volume) != 0)
+        return cts_fail(CTS_E_MISMATCH,
+                        "%s: volumes are %lld x %lld x %lld (z, x, y), this configuration wants %lld x %lld x %lld",
+                        s->encoder->name, (long long)volume[0], (long long)volume[1], (long long)volume[2],
+                        (long long)info->volume[0], (long long)info->volume[1], (long long)info->volume[2]);
+    if (info->view.slab && volume[0] % info->view.slab != 0)
+        return cts_fail(CTS_E_MISMATCH, "%s: volumes have %lld slices, allowed: multiples of %lld", s->encoder->name,
+                        (long long)volume[0], (long long)info->view.slab);
+    return CTS_OK;
+}
+
+static int check_result(const cts_tower_spec *s, const cts_encoder_info *info)
+{
+    bool logits = s->result == CTS_RESULT_LOGITS && !linear_head(s);
+
+    if ((logits ? info->n_logits : info->vector_dim) == 0)
+        return cts_fail(CTS_E_INPUT, "%s: the encoder gives no %s", s->encoder->name, logits ? "logits" : "vector");
+    return CTS_OK;
+}
+
+int cts_tower_check(const cts_tower_spec *s, int64_t volume[3])
+{
+    cts_encoder_info info;
+    int rc;
+
+    s->encoder->info(s->config, &info);
+    rc = check_volume(s, &info, volume);
+    return rc ? rc : check_result(s, &info);
+}
+
 static int check_options(cts_tower *t)
 {
     cts_tower_options *o = &t->o;
-    int64_t have;
+    int rc = CTS_OK;
 
     if (o->max_batch == 0)
         o->max_batch = 1;
@@ -74,26 +111,9 @@ static int check_options(cts_tower *t)
                         (long long)o->max_tokens);
     if (o->max_tokens == 0)
         o->max_tokens = is_text(t) ? o->max_batch * t->info.max_tokens : 1;
-    if (!is_text(t)) {
-        bool given = o->volume[0] || o->volume[1] || o->volume[2];
-
-        if (!given)
-            memcpy(o->volume, t->info.volume, sizeof o->volume);
-        if (o->volume[0] < 1 || o->volume[1] < 1 || o->volume[2] < 1)
-            return cts_fail(CTS_E_INPUT, "a tower for volumes of %lld x %lld x %lld voxels", (long long)o->volume[0],
-                            (long long)o->volume[1], (long long)o->volume[2]);
-        if (!t->info.any_volume && memcmp(o->volume, t->info.volume, sizeof o->volume) != 0)
-            return cts_fail(CTS_E_MISMATCH,
-                            "%s: volumes are %lld x %lld x %lld (z, x, y), this configuration wants %lld x %lld x %lld",
-                            t->spec.encoder->name, (long long)o->volume[0], (long long)o->volume[1],
-                            (long long)o->volume[2], (long long)t->info.volume[0], (long long)t->info.volume[1],
-                            (long long)t->info.volume[2]);
-    }
-    have = t->spec.result == CTS_RESULT_LOGITS && !linear_head(&t->spec) ? t->info.n_logits : t->info.vector_dim;
-    if (have == 0)
-        return cts_fail(CTS_E_INPUT, "%s: the encoder gives no %s", t->spec.encoder->name,
-                        t->spec.result == CTS_RESULT_LOGITS && !linear_head(&t->spec) ? "logits" : "vector");
-    return CTS_OK;
+    if (!is_text(t))
+        rc = check_volume(&t->spec, &t->info, o->volume);
+    return rc ? rc : check_result(&t->spec, &t->info);
 }
 
 static cts_tensor *result_of(cts_build *b, const cts_tower_spec *s, const cts_encoder_outputs *o)
@@ -109,11 +129,19 @@ static cts_tensor *result_of(cts_build *b, const cts_tower_spec *s, const cts_en
     return linear_head(s) ? cts_classifier_build(b, s->classifier, x) : x;
 }
 
+cts_tensor *cts_tower_build(cts_build *b, const cts_tower_spec *s, const cts_encoder_inputs *in, cts_encoder_outputs *o)
+{
+    size_t mark = cts_build_push(b, "%s", s->prefix);
+
+    s->encoder->build(b, s->config, in, o);
+    cts_build_pop(b, mark);
+    return result_of(b, s, o);
+}
+
 static int build_graph(cts_tower *t)
 {
     cts_encoder_outputs o = {0};
     cts_build b;
-    size_t mark;
     int rc;
 
     if ((rc = cts_graph_create(&t->graph, t->spec.params)) != CTS_OK)
@@ -122,10 +150,7 @@ static int build_graph(cts_tower *t)
                        : cts_encoder_image_inputs(t->graph, t->o.max_batch, t->o.volume);
     b = cts_build_make(t->graph, t->o.train);
     b.recompute = t->o.recompute;
-    mark = cts_build_push(&b, "%s", t->spec.prefix);
-    t->spec.encoder->build(&b, t->spec.config, &t->in, &o);
-    cts_build_pop(&b, mark);
-    t->result = result_of(&b, &t->spec, &o);
+    t->result = cts_tower_build(&b, &t->spec, &t->in, &o);
     cts_graph_output(t->graph, t->result, "result");
     if (t->o.train && (rc = cts_backward(t->graph, 1, &t->result, &t->d_result)) != CTS_OK)
         return rc;

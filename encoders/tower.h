@@ -39,6 +39,14 @@ cts_tower_spec cts_clip_tower_spec(const cts_clip *m, cts_side side);
  * gives the encoder's own logits, and making the tower fails where that has none. */
 cts_tower_spec cts_clip_logits_spec(const cts_clip *m);
 
+/* Append the tower to a graph: the encoder under its prefix, then what spec->result asks for, which is returned. The
+ * encoder's own outputs go to *o. */
+cts_tensor *cts_tower_build(cts_build *b, const cts_tower_spec *s, const cts_encoder_inputs *in,
+                            cts_encoder_outputs *o);
+/* An image tower's volume (z, x, y; zeros become the config's) and result suit its encoder: CTS_E_MISMATCH, CTS_E_INPUT
+ * otherwise. */
+int cts_tower_check(const cts_tower_spec *s, int64_t volume[3]);
+
 /* Zero = the default. */
 typedef struct {
     bool train;         /* batch statistics, dropout, backward; false = inference with fused ops */

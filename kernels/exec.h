@@ -19,7 +19,8 @@ void cts_exec_destroy(cts_exec *e);
 void cts_exec_set_extent(cts_exec *e, cts_sym sym, int64_t n);
 /* Key of the random streams of the next runs. */
 void cts_exec_set_step(cts_exec *e, uint64_t seed, uint64_t step);
-/* Copy the host array src, dense, of the tensor's run-time extent. t is an INPUT. */
+/* Copy the host array src, dense, of the tensor's run-time extent. t is an INPUT; one that no live node reads has no
+ * memory, and nothing is done. */
 int cts_exec_write(cts_exec *e, const cts_tensor *t, const void *src);
 /* Copy an output (pinned tensor) or GRAD into the dense host array dst of its run-time extent. */
 int cts_exec_read(cts_exec *e, const cts_tensor *t, void *dst);

@@ -179,7 +179,7 @@ void cts_graph_cut(cts_graph *g, cts_tensor *t, const char *name)
     int64_t count = 1;
     int k = 0;
 
-    CTS_ASSERT(t->role == CTS_ROLE_ACT && n && !t->pinned && g->n_forward < 0, "cut at %s", t->name);
+    CTS_ASSERT(t->role == CTS_ROLE_ACT && n && g->n_forward < 0, "cut at %s", t->name);
     CTS_ASSERT(!cts_graph_find(g, name), "two tensors named %s", name);
     while (n->out[k] != t)
         k++;
@@ -202,7 +202,9 @@ void cts_graph_cut(cts_graph *g, cts_tensor *t, const char *name)
     }
     t->name = cts_arena_strdup(g->arena, name);
     CTS_ASSERT(t->name, "out of memory");
-    push(g, &g->named, t);
+    if (!t->pinned) /* an output is listed already */
+        push(g, &g->named, t);
+    t->pinned = false;
 }
 
 void cts_graph_recompute(cts_tensor *t)

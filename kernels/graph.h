@@ -32,7 +32,8 @@ cts_tensor *cts_graph_grad(cts_graph *g, int param);
 void cts_graph_output(cts_graph *g, cts_tensor *t, const char *name);
 /* After a run with CTS_RUN_UPDATE_STATE, state takes the value of `value`. */
 void cts_graph_update_state(cts_graph *g, cts_tensor *state, cts_tensor *value);
-/* Cut the graph at the intermediate t: it becomes an INPUT `name`, and what only served to make it is pruned. Before
+/* Cut the graph at the intermediate t: it becomes an INPUT `name` (no output any more), and what only served to make it
+ * is pruned. Before
  * backward. What reads around t (its producer's other outputs, the tensor it is a view of) still does. */
 void cts_graph_cut(cts_graph *g, cts_tensor *t, const char *name);
 /* Mark an intermediate to be made again in backward instead of being kept. */

@@ -226,7 +226,7 @@ static int place_all(cts_plan *p, const cts_backend *b)
     for (int i = 0; i < cts_graph_n_tensors(p->g); i++) {
         const cts_tensor *t = cts_graph_tensor_at(p->g, i);
 
-        if (t->role == CTS_ROLE_INPUT) {
+        if (t->role == CTS_ROLE_INPUT && p->last[i] >= 0) { /* read by somebody */
             p->offset[i] = take_end(&h, bytes_of(t)) + guard_bytes(t);
             p->info.sum_bytes += bytes_of(t);
         }
