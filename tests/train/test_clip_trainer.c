@@ -94,15 +94,22 @@ static int on_validate(void *ctx, int64_t step, json_t *into)
     return json_object_set_new(into, "val_loss", json_real(1.0)) ? CTS_E_NOMEM : CTS_OK;
 }
 
+static json_t *make_config_json(bool quantize)
+{
+    char text[sizeof model_json + 8];
+    json_t *j = NULL;
+
+    snprintf(text, sizeof text, model_json, quantize ? "true" : "false");
+    assert_int_equal(cts_json_parse(&j, text, strlen(text), "test model"), CTS_OK);
+    return j;
+}
+
 static cts_clip *make_model_with(bool quantize)
 {
     cts_clip_config c = {0};
     cts_clip *m = NULL;
-    json_t *j = NULL;
-    char text[sizeof model_json + 8];
+    json_t *j = make_config_json(quantize);
 
-    snprintf(text, sizeof text, model_json, quantize ? "true" : "false");
-    assert_int_equal(cts_json_parse(&j, text, strlen(text), "test model"), CTS_OK);
     if (cts_clip_config_parse(&c, j, "test model"))
         fail_msg("%s", cts_error());
     assert_int_equal(cts_clip_create_init(&m, &c, SEED), CTS_OK);
@@ -347,7 +354,7 @@ static void test_one_side(void **state)
     world w = {.n = 8, .bad = -1};
     cts_clip_train_config c = make_config(2);
     cts_clip_config config = {0};
-    json_t *j = json_loads(model_json, 0, NULL);
+    json_t *j = make_config_json(false);
     cts_clip *m = NULL;
     cts_train_result r;
 
