@@ -8,8 +8,8 @@
 #include "kernels/base/status.h"
 #include "query/cli.h"
 #include "query/cmd_eval_findings.h"
-#include "query/eval_options.h"
-#include "query/eval_result.h"
+#include "query/eval/options.h"
+#include "query/eval/result.h"
 #include "query/present.h"
 
 /* Everything one run holds. */

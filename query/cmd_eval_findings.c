@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "kernels/base/status.h"
-#include "query/eval_findings.h"
+#include "query/eval/findings.h"
 
 typedef struct {
     const char *index, *model, *labels;

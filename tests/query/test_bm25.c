@@ -1,5 +1,5 @@
 /* BM25 against the formula written out, on texts small enough to count by hand. SPDX-License-Identifier: MIT */
-#include "query/bm25.h"
+#include "query/eval/bm25.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Charts and the page of an evaluation: well-formed, self-contained, escaped, every number finite.
  * SPDX-License-Identifier: MIT */
-#include "query/svg.h"
+#include "query/eval/svg.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -17,7 +17,7 @@
 #include "kernels/base/file.h"
 #include "kernels/base/rng.h"
 #include "kernels/base/status.h"
-#include "query/eval_result.h"
+#include "query/eval/result.h"
 
 #define N 60
 #define DEPTH 32

@@ -1,6 +1,6 @@
 /* Inputs of an evaluation: .npy files, the names of their rows, CSVs joined by name, and an index.
  * SPDX-License-Identifier: MIT */
-#include "query/eval_input.h"
+#include "query/eval/input.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -17,8 +17,8 @@
 #include "kernels/base/half.h"
 #include "kernels/base/npy.h"
 #include "kernels/base/status.h"
-#include "query/eval_labels.h"
-#include "query/eval_npy.h"
+#include "query/eval/labels.h"
+#include "query/eval/npy.h"
 
 #define N 4
 #define D 3

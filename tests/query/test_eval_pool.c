@@ -1,5 +1,5 @@
 /* Pools and lists of names to leave out, on names made by hand. SPDX-License-Identifier: MIT */
-#include "query/eval_pool.h"
+#include "query/eval/pool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,8 +3,8 @@
 #ifndef CTS_QUERY_EVAL_OPTIONS_H
 #define CTS_QUERY_EVAL_OPTIONS_H
 
-#include "query/eval_input.h"
-#include "query/eval_protocols.h"
+#include "query/eval/input.h"
+#include "query/eval/protocols.h"
 
 typedef enum { CTS_EVAL_RECALL, CTS_EVAL_ZEROSHOT, CTS_EVAL_CLASSIFY, CTS_EVAL_MAP } cts_eval_verb;
 

@@ -2,7 +2,7 @@
 #ifndef CTS_QUERY_EVAL_CHARTS_H
 #define CTS_QUERY_EVAL_CHARTS_H
 
-#include "query/eval_result.h"
+#include "query/eval/result.h"
 
 /* The macro ROC curve, large. */
 void cts_eval_chart_macro(const cts_eval_result *r, cts_str *out);

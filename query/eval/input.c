@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_input.h"
+#include "query/eval/input.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/dataset_options.h"
-#include "query/eval_labels.h"
-#include "query/eval_npy.h"
+#include "query/eval/labels.h"
+#include "query/eval/npy.h"
 #include "query/evaluate.h"
 
 typedef struct {

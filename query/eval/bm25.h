@@ -7,8 +7,8 @@
  * stemming, and no word is dropped: what a list of stop words would do is done by asking with fewer words.
  * Any number of threads may score at once.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_BM25_H
-#define CTS_QUERY_BM25_H
+#ifndef CTS_QUERY_EVAL_BM25_H
+#define CTS_QUERY_EVAL_BM25_H
 
 #include <stddef.h>
 

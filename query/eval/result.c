@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_result.h"
+#include "query/eval/result.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_charts.h"
+#include "query/eval/charts.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "query/svg.h"
+#include "query/eval/svg.h"
 
 static const double quarters[] = {0.0, 0.25, 0.5, 0.75, 1.0}, ends[] = {0.0, 0.5, 1.0};
 static const double diagonal[] = {0.0, 1.0};

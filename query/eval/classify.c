@@ -7,7 +7,7 @@
 
 #include "kernels/base/rng.h"
 #include "kernels/base/status.h"
-#include "query/eval_result.h"
+#include "query/eval/result.h"
 #include "query/metrics/baseline.h"
 #include "query/metrics/bootstrap.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_set.h"
+#include "query/eval/set.h"
 
 #include <stdio.h>
 #include <stdlib.h>

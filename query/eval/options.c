@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_options.h"
+#include "query/eval/options.h"
 
 #include <stdlib.h>
 #include <string.h>

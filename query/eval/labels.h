@@ -5,7 +5,7 @@
 #define CTS_QUERY_EVAL_LABELS_H
 
 #include "data/csv.h"
-#include "query/eval_set.h"
+#include "query/eval/set.h"
 
 /* Names of the first column there is of VolumeName, NoteAcc_DEID (Rad-ChestCT), AccessionNo; in row order. *csv owns
  * them and is the caller's. CTS_E_FORMAT names the columns that were looked for. */

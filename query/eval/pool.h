@@ -5,7 +5,7 @@
 #define CTS_QUERY_EVAL_POOL_H
 
 #include "kernels/base/str.h"
-#include "query/eval_set.h"
+#include "query/eval/set.h"
 
 typedef enum {
     CTS_POOL_EVERY,     /* all rows */

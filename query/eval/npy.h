@@ -4,7 +4,7 @@
 #ifndef CTS_QUERY_EVAL_NPY_H
 #define CTS_QUERY_EVAL_NPY_H
 
-#include "query/eval_set.h"
+#include "query/eval/set.h"
 #include "query/zeroshot.h"
 
 /* Names of the n rows of `path`: from names_csv when given; else from "ids" of the .json beside path when it is there;

@@ -1,6 +1,6 @@
 /* Words are numbered by a hash table of their bytes; postings (text, count) lie word after word.
  * SPDX-License-Identifier: MIT */
-#include "query/bm25.h"
+#include "query/eval/bm25.h"
 
 #include <math.h>
 #include <stdbool.h>

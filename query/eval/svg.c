@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/svg.h"
+#include "query/eval/svg.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/base/status.h"
-#include "query/eval_result.h"
+#include "query/eval/result.h"
 #include "query/metrics/bootstrap.h"
 #include "query/metrics/map.h"
 

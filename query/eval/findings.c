@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_findings.h"
+#include "query/eval/findings.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "data/ct_rate.h"
 #include "kernels/base/status.h"
 #include "kernels/base/str.h"
-#include "query/bm25.h"
+#include "query/eval/bm25.h"
 #include "query/present.h"
 
 static const char *const names[CTS_RANKINGS] = {"model", "bm25_sentence", "bm25_words", "chance", "oracle"};

@@ -7,9 +7,9 @@
 #include <jansson.h>
 
 #include "kernels/base/thread.h"
-#include "query/eval_pool.h"
-#include "query/eval_protocols.h"
-#include "query/eval_set.h"
+#include "query/eval/pool.h"
+#include "query/eval/protocols.h"
+#include "query/eval/set.h"
 
 #define CTS_EVAL_METRIC_MAX 32
 
@@ -75,7 +75,7 @@ json_t *cts_eval_result_json(const cts_eval_result *r);
 void cts_eval_result_print(const cts_eval_result *r);
 /* protocol,metric,finding,value,low,high,n,random,oracle: one line a figure, written atomically. */
 int cts_eval_result_csv(const cts_eval_result *r, const char *path);
-/* One self-contained page, written atomically (query/eval_html.c). */
+/* One self-contained page, written atomically (query/eval/html.c). */
 int cts_eval_result_html(const cts_eval_result *r, const char *path);
 
 #endif

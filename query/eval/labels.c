@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_labels.h"
+#include "query/eval/labels.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_npy.h"
+#include "query/eval/npy.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "kernels/base/json.h"
 #include "kernels/base/npy.h"
 #include "kernels/base/status.h"
-#include "query/eval_labels.h"
+#include "query/eval/labels.h"
 
 #define SIDECAR_BYTES ((size_t)1 << 30) /* ids of more volumes than there are */
 #define UNIT_TOLERANCE 1e-5             /* norms of rows that were normalised in float32 */

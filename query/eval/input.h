@@ -12,7 +12,7 @@
 #ifndef CTS_QUERY_EVAL_INPUT_H
 #define CTS_QUERY_EVAL_INPUT_H
 
-#include "query/eval_pool.h"
+#include "query/eval/pool.h"
 #include "query/session.h"
 #include "query/zeroshot.h"
 

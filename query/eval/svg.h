@@ -2,8 +2,8 @@
  * of the page (--ink, --faint, --c1, --c2, --c3), so that light and dark pages share one drawing. Every text is escaped
  * and a number that is not finite is left out, never written.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_SVG_H
-#define CTS_QUERY_SVG_H
+#ifndef CTS_QUERY_EVAL_SVG_H
+#define CTS_QUERY_EVAL_SVG_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_protocols.h"
+#include "query/eval/protocols.h"
 
 #include <stdbool.h>
 #include <string.h>

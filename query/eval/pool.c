@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/eval_pool.h"
+#include "query/eval/pool.h"
 
 #include <stdlib.h>
 #include <string.h>

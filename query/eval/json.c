@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "query/eval_result.h"
+#include "query/eval/result.h"
 #include "query/present.h"
 
 /* ["...", ...] of lines that end in newlines. */

@@ -7,9 +7,9 @@
 
 #include "kernels/base/file.h"
 #include "kernels/base/status.h"
-#include "query/eval_charts.h"
-#include "query/eval_result.h"
-#include "query/svg.h"
+#include "query/eval/charts.h"
+#include "query/eval/result.h"
+#include "query/eval/svg.h"
 
 static const char style[] =
     ":root{--bg:#fff;--card:#f4f6f8;--ink:#1b2430;--soft:#5d6978;--rule:#d9dee5;--faint:#b3bcc8;--c1:#1f63a8;--c2:#"
