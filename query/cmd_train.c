@@ -242,10 +242,10 @@ static error_t parse_volumes(options *o, int key, char *arg, struct argp_state *
         o->free_recipe = true;
         return 0;
     case KEY_CACHE:
-        o->s.loop.cache_bytes = (size_t)cts_cli_int(state, "--cache-mb", arg, 0, 1 << 20) << 20;
+        o->s.clip.loop.cache_bytes = (size_t)cts_cli_int(state, "--cache-mb", arg, 0, 1 << 20) << 20;
         return 0;
     case KEY_LOADERS:
-        o->s.loop.loader_threads = (int)cts_cli_int(state, "--loaders", arg, 1, 256);
+        o->s.clip.loop.loader_threads = (int)cts_cli_int(state, "--loaders", arg, 1, 256);
         return 0;
     case KEY_VAL_REPORTS:
         o->s.valid.reports = arg;
@@ -266,7 +266,7 @@ static error_t parse_volumes(options *o, int key, char *arg, struct argp_state *
 
 static error_t parse_run(options *o, int key, char *arg, struct argp_state *state)
 {
-    cts_clip_train_config *c = &o->s.loop;
+    cts_clip_train_config *c = &o->s.clip;
 
     switch (key) {
     case 'o':
@@ -277,10 +277,10 @@ static error_t parse_run(options *o, int key, char *arg, struct argp_state *stat
             argp_error(state, "--preset: got %s, allowed: one of them, the option's name written out", arg);
         return 0;
     case KEY_RESUME:
-        c->resume = true;
+        c->loop.resume = true;
         return 0;
     case KEY_STEPS:
-        c->schedule.steps = cts_cli_int(state, "--steps", arg, 1, INT32_MAX);
+        c->loop.schedule.steps = cts_cli_int(state, "--steps", arg, 1, INT32_MAX);
         return 0;
     case KEY_EPOCHS:
         o->s.epochs = cts_cli_int(state, "--epochs", arg, 1, 1 << 20);
@@ -289,13 +289,13 @@ static error_t parse_run(options *o, int key, char *arg, struct argp_state *stat
         o->minutes = cts_cli_double(state, "--minutes", arg, 0.01, 1e6);
         return 0;
     case KEY_EVAL:
-        c->eval_every = cts_cli_int(state, "--eval-every", arg, 1, INT32_MAX);
+        c->loop.eval_every = cts_cli_int(state, "--eval-every", arg, 1, INT32_MAX);
         return 0;
     case KEY_SAVE:
-        c->save_every = cts_cli_int(state, "--save-every", arg, 1, INT32_MAX);
+        c->loop.save_every = cts_cli_int(state, "--save-every", arg, 1, INT32_MAX);
         return 0;
     case KEY_KEEP:
-        c->keep = (int)cts_cli_int(state, "--keep", arg, 1, 1 << 20);
+        c->loop.keep = (int)cts_cli_int(state, "--keep", arg, 1, 1 << 20);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -304,7 +304,7 @@ static error_t parse_run(options *o, int key, char *arg, struct argp_state *stat
 
 static error_t parse_optimiser(options *o, int key, char *arg, struct argp_state *state)
 {
-    cts_clip_train_config *c = &o->s.loop;
+    cts_clip_train_config *c = &o->s.clip;
     double betas[2];
 
     switch (key) {
@@ -313,34 +313,34 @@ static error_t parse_optimiser(options *o, int key, char *arg, struct argp_state
             argp_error(state, "--loss: %s", cts_error());
         return 0;
     case KEY_BATCH:
-        c->batch = cts_cli_int(state, "--batch", arg, 2, 1 << 16);
+        c->loop.batch = cts_cli_int(state, "--batch", arg, 2, 1 << 16);
         return 0;
     case KEY_ACCUMULATE:
-        c->accumulate = cts_cli_int(state, "--accumulate", arg, 1, 1 << 16);
+        c->loop.accumulate = cts_cli_int(state, "--accumulate", arg, 1, 1 << 16);
         return 0;
     case KEY_LR:
-        c->schedule.lr = cts_cli_double(state, "--lr", arg, 0, 10);
+        c->loop.schedule.lr = cts_cli_double(state, "--lr", arg, 0, 10);
         return 0;
     case KEY_MIN_LR:
-        c->schedule.min_lr = cts_cli_double(state, "--min-lr", arg, 0, 10);
+        c->loop.schedule.min_lr = cts_cli_double(state, "--min-lr", arg, 0, 10);
         return 0;
     case KEY_WARMUP:
-        c->schedule.warmup = cts_cli_int(state, "--warmup", arg, 0, INT32_MAX);
+        c->loop.schedule.warmup = cts_cli_int(state, "--warmup", arg, 0, INT32_MAX);
         return 0;
     case KEY_SCHEDULE:
-        if (cts_schedule_parse(&c->schedule.kind, arg))
+        if (cts_schedule_parse(&c->loop.schedule.kind, arg))
             argp_error(state, "%s", cts_error());
         return 0;
     case KEY_DECAY:
-        c->adamw.weight_decay = cts_cli_double(state, "--weight-decay", arg, 0, 10);
+        c->loop.adamw.weight_decay = cts_cli_double(state, "--weight-decay", arg, 0, 10);
         return 0;
     case KEY_BETAS:
         cts_cli_doubles(state, "--betas", arg, betas, 2, 0, 0.999999);
-        c->adamw.beta1 = betas[0];
-        c->adamw.beta2 = betas[1];
+        c->loop.adamw.beta1 = betas[0];
+        c->loop.adamw.beta2 = betas[1];
         return 0;
     case KEY_CLIP:
-        c->adamw.clip = cts_cli_double(state, "--clip", arg, 0, 1e9);
+        c->loop.adamw.clip = cts_cli_double(state, "--clip", arg, 0, 1e9);
         return 0;
     case KEY_TOKENS:
         c->max_tokens = cts_cli_int(state, "--max-tokens", arg, 8, 8192);
@@ -353,7 +353,7 @@ static error_t parse_optimiser(options *o, int key, char *arg, struct argp_state
         o->s.impressions = cts_cli_int(state, "--impression-epochs", arg, 0, 1 << 20);
         return 0;
     case KEY_NO_SHUFFLE:
-        c->shuffle = false;
+        c->loop.shuffle = false;
         return 0;
     case KEY_RECOMPUTE:
         c->recompute = true;
@@ -457,7 +457,7 @@ static int run_clip(int argc, char **argv)
 
     if ((rc = apply_preset(&o, argc, argv)))
         return rc;
-    o.s.loop.schedule.steps = 1000;
+    o.s.clip.loop.schedule.steps = 1000;
     if ((rc = cts_cli_parse_with(
              argc, argv, argp_options, parse, NULL,
              "Train a DCFormer image encoder and a BERT text encoder contrastively on pairs of volume and report."
@@ -472,7 +472,7 @@ static int run_clip(int argc, char **argv)
     if (!o.data.reports || !o.data.volumes)
         return cts_fail(CTS_E_USAGE, "%s: --reports and --volumes are needed: pairs of a report and a volume", argv[0]);
     o.s.train = o.data;
-    o.s.loop.time_budget = 60.0 * o.minutes;
+    o.s.clip.loop.time_budget = 60.0 * o.minutes;
     if (!(rc = cts_runtime_open(&rt, &common)))
         rc = cts_train_run(&o.s, &common, &rt, &sum);
     cts_runtime_close(&rt);

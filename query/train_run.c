@@ -90,7 +90,7 @@ static int open_tokenizer(job *j)
 
     if (!rc && !path)
         rc = cts_fail(CTS_E_USAGE, "%s has no tokenizer: name its file with --tokenizer", j->init->dir);
-    if (!rc && path == own && !(j->s->loop.resume && cts_file_exists(own))) {
+    if (!rc && path == own && !(j->s->clip.loop.resume && cts_file_exists(own))) {
         const char *const *texts = (const char *const *)j->data.text;
 
         if (!(rc = cts_mkdir_p(j->s->out)))
@@ -166,7 +166,7 @@ static int new_model(job *j)
         (rc = encoder_json(&text, j->s->text,
                            json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size",
                                      (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
-                                     (json_int_t)j->s->loop.max_tokens, "hidden_dropout_prob", j->s->dropout,
+                                     (json_int_t)j->s->clip.max_tokens, "hidden_dropout_prob", j->s->dropout,
                                      "attention_probs_dropout_prob", j->s->dropout, "pooling", j->s->pooling,
                                      "initializer_range", j->s->text_init))))
         goto out;
@@ -178,7 +178,7 @@ static int new_model(job *j)
         rc = cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
         goto out;
     }
-    if (j->s->loop.loss == CTS_LOSS_SIGLIP)
+    if (j->s->clip.loss == CTS_LOSS_SIGLIP)
         json_object_set_new(json_object_get(all, "temperature"), "bias", json_real(-10.0));
     if (!(rc = cts_clip_config_parse(&config, all, "options")))
         rc = cts_clip_create_init(&j->clip, &config, j->common->seed);
@@ -224,11 +224,11 @@ static void on_step(void *ctx, const cts_step_report *r)
 static void on_plan(void *ctx, const cts_plan_info *image, const cts_plan_info *text, size_t peak)
 {
     job *j = ctx;
-    const cts_clip_train_config *c = &j->s->loop;
+    const cts_clip_train_config *c = &j->s->clip;
 
     cts_log(CTS_LOG_INFO, "%zu pairs, %lld a step as %lld x %lld: each anchor has %lld negatives", j->data.n,
-            (long long)(c->batch * c->accumulate), (long long)c->accumulate, (long long)c->batch,
-            (long long)c->batch - 1);
+            (long long)(c->loop.batch * c->loop.accumulate), (long long)c->loop.accumulate, (long long)c->loop.batch,
+            (long long)c->loop.batch - 1);
     cts_log(CTS_LOG_INFO,
             "memory: image tower %.0f MB (%d nodes, %d in place), text tower %.0f MB, peak with parameters, gradients "
             "and moments %.0f MB",
@@ -238,11 +238,11 @@ static void on_plan(void *ctx, const cts_plan_info *image, const cts_plan_info *
 
 static double validation_loss(job *j, const cts_embeddings *x)
 {
-    int64_t b = cts_min_i64(j->s->loop.batch, (int64_t)x->n), n = 0;
+    int64_t b = cts_min_i64(j->s->clip.loop.batch, (int64_t)x->n), n = 0;
     cts_clip_loss *loss = NULL;
     double sum = 0.0, one;
 
-    if (b < 2 || cts_clip_loss_create(&loss, j->clip, j->s->loop.loss, b, j->rt->backend, NULL))
+    if (b < 2 || cts_clip_loss_create(&loss, j->clip, j->s->clip.loss, b, j->rt->backend, NULL))
         return NAN;
     for (size_t at = 0; at + (size_t)b <= x->n; at += (size_t)b, n++)
         if (!cts_clip_loss_run(loss, b, x->image + at * (size_t)x->dim, x->text + at * (size_t)x->dim, 1.0, &one, NULL,
@@ -263,7 +263,7 @@ static int on_validate(void *ctx, int64_t step, json_t *into)
     if ((rc = save_model(j)) || !j->valid)
         return rc;
     if ((rc = cts_engine_params_changed(j->engine)) || (rc = cts_zeroshot_init(&z, j->engine)) ||
-        (rc = cts_embeddings_compute(&x, j->engine, j->valid, true, j->s->loop.loader_threads, "validation",
+        (rc = cts_embeddings_compute(&x, j->engine, j->valid, true, j->s->clip.loop.loader_threads, "validation",
                                      &skipped)) ||
         (rc = cts_evaluate_zeroshot(&j->sum->zeroshot, &z, &x)) ||
         (rc = cts_evaluate_recall(&j->sum->recall, &x, j->rt->pool)))
@@ -323,7 +323,7 @@ static int open_all(job *j)
 
 static int run_loop(job *j)
 {
-    cts_clip_train_config c = j->s->loop;
+    cts_clip_train_config c = j->s->clip;
     cts_pairs pairs = cts_train_data_pairs(&j->data);
     cts_train_hooks hooks = {.step = on_step, .validate = on_validate, .planned = on_plan, .ctx = j};
     char digest[CTS_DIGEST_HEX];
@@ -331,12 +331,12 @@ static int run_loop(job *j)
 
     if ((rc = cts_train_data_digest(&j->data, j->tokenizer, digest)))
         return rc;
-    c.dir = j->s->out;
-    c.data_digest = digest;
-    c.seed = j->common->seed;
+    c.loop.dir = j->s->out;
+    c.loop.data_digest = digest;
+    c.loop.seed = j->common->seed;
     if (j->s->epochs > 0)
-        c.schedule.steps = cts_max_i64(1, j->s->epochs * ((int64_t)j->data.n / c.batch) / c.accumulate);
-    cts_progress_start(&j->bar, "training", (uint64_t)c.schedule.steps);
+        c.loop.schedule.steps = cts_max_i64(1, j->s->epochs * ((int64_t)j->data.n / c.loop.batch) / c.loop.accumulate);
+    cts_progress_start(&j->bar, "training", (uint64_t)c.loop.schedule.steps);
     rc = cts_clip_train(j->clip, &pairs, &c, &hooks, j->rt->backend, &j->sum->loop);
     cts_progress_end(&j->bar);
     j->sum->axes = *cts_train_data_axes(&j->data);

@@ -37,7 +37,7 @@ typedef struct {
     bool constant_temperature; /* with init: keep the scale where it is, even if the model learns it */
     cts_draw_kind draw;
     int64_t impressions;        /* of sentence draws: so many first epochs read impressions only */
-    cts_clip_train_config loop; /* dir, data_digest, seed are filled in by the run */
+    cts_clip_train_config clip; /* loop.dir, .data_digest, .seed are filled in by the run */
     int64_t epochs;             /* > 0: steps = epochs * pairs / (batch * accumulate) */
 } cts_train_setup;
 

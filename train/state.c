@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "train/state.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,17 +37,15 @@ static void free_arrays(cts_checkpoint_array *arr, int n)
     free(arr);
 }
 
-static json_t *describe(const cts_clip_train_config *c, const cts_adamw *a, int64_t step, const cts_pairs *pairs)
+static json_t *describe(const cts_loop_config *c, const cts_loop_task *t, const cts_adamw *a, int64_t step)
 {
     return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:s, s:s, s:f}", "step", (json_int_t)step, "steps",
                      (json_int_t)c->schedule.steps, "adamw_t", (json_int_t)a->t, "seed", "", "batch",
-                     (json_int_t)c->batch, "accumulate", (json_int_t)c->accumulate, "pairs", (json_int_t)pairs->n,
-                     "data", c->data_digest ? c->data_digest : "", "loss", cts_loss_kind_name(c->loss), "lr",
-                     c->schedule.lr);
+                     (json_int_t)c->batch, "accumulate", (json_int_t)c->accumulate, "pairs", (json_int_t)t->n, "data",
+                     c->data_digest ? c->data_digest : "", "loss", t->kind, "lr", c->schedule.lr);
 }
 
-int cts_train_state_save(const cts_clip_train_config *c, const cts_clip *m, const cts_adamw *a, int64_t step,
-                         const cts_pairs *pairs)
+int cts_train_state_save(const cts_loop_config *c, const cts_loop_task *t, const cts_adamw *a, int64_t step)
 {
     char *dir = cts_path_join(c->dir, "checkpoints"), seed[32];
     cts_checkpoint_array *arr = NULL;
@@ -54,10 +53,10 @@ int cts_train_state_save(const cts_clip_train_config *c, const cts_clip *m, cons
     int n = 0, rc = CTS_E_NOMEM;
 
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed); /* 64 bits do not fit a JSON number everywhere */
-    arr = moment_arrays(m->params, a, &n);
-    info = describe(c, a, step, pairs);
+    arr = moment_arrays(t->params, a, &n);
+    info = describe(c, t, a, step);
     if (dir && arr && info && !json_object_set_new(info, "seed", json_string(seed)))
-        rc = cts_checkpoint_save(NULL, dir, step, m->params, arr, n, info, c->keep);
+        rc = cts_checkpoint_save(NULL, dir, step, t->params, arr, n, info, c->keep);
     else
         cts_fail(rc, "out of memory for a checkpoint");
     free_arrays(arr, n);
@@ -95,7 +94,7 @@ static int check_text(const json_t *info, const char *key, const char *wanted, c
     return rc || !strcmp(got, wanted) ? rc : refuse(path, key, got, wanted);
 }
 
-static int check_run(const cts_clip_train_config *c, const json_t *info, const cts_pairs *pairs, const char *path)
+static int check_run(const cts_loop_config *c, const cts_loop_task *t, const json_t *info, const char *path)
 {
     char seed[32];
     int rc;
@@ -103,8 +102,8 @@ static int check_run(const cts_clip_train_config *c, const json_t *info, const c
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)c->seed);
     if ((rc = check_number(info, "batch", c->batch, path)) ||
         (rc = check_number(info, "accumulate", c->accumulate, path)) ||
-        (rc = check_number(info, "pairs", pairs->n, path)) || (rc = check_text(info, "seed", seed, path)) ||
-        (rc = check_text(info, "loss", cts_loss_kind_name(c->loss), path)) ||
+        (rc = check_number(info, "pairs", t->n, path)) || (rc = check_text(info, "seed", seed, path)) ||
+        (rc = check_text(info, "loss", t->kind, path)) ||
         (rc = check_text(info, "data", c->data_digest ? c->data_digest : "", path)))
         return rc;
     return CTS_OK;
@@ -124,23 +123,22 @@ static int read_moments(const cts_checkpoint *k, const cts_params *p, cts_adamw 
     return rc;
 }
 
-int cts_train_state_load(const cts_clip_train_config *c, cts_clip *m, cts_adamw *a, const cts_pairs *pairs,
-                         int64_t *step, int64_t *steps)
+int cts_train_state_load(const cts_loop_config *c, const cts_loop_task *t, cts_adamw *a, int64_t *step, int64_t *steps)
 {
     char *dir = cts_path_join(c->dir, "checkpoints"), *path = NULL;
     cts_checkpoint *k = NULL;
-    int64_t t = 0, total = 0;
+    int64_t taken = 0, total = 0;
     int rc;
 
     if (!dir)
         return cts_fail(CTS_E_NOMEM, "out of memory");
     if ((rc = cts_checkpoint_latest(&path, dir)) || (rc = cts_checkpoint_open(&k, path)) ||
-        (rc = check_run(c, cts_checkpoint_info(k), pairs, path)) ||
-        (rc = cts_json_int(&t, cts_checkpoint_info(k), "adamw_t", true, 0, INT64_MAX, path)) ||
+        (rc = check_run(c, t, cts_checkpoint_info(k), path)) ||
+        (rc = cts_json_int(&taken, cts_checkpoint_info(k), "adamw_t", true, 0, INT64_MAX, path)) ||
         (rc = cts_json_int(&total, cts_checkpoint_info(k), "steps", true, 1, INT64_MAX, path)) ||
-        (rc = cts_checkpoint_params(k, m->params)) || (rc = read_moments(k, m->params, a)))
+        (rc = cts_checkpoint_params(k, t->params)) || (rc = read_moments(k, t->params, a)))
         goto out;
-    a->t = t;
+    a->t = taken;
     *step = cts_checkpoint_step(k);
     *steps = total;
 out:
@@ -191,6 +189,29 @@ int cts_train_log_open(FILE **out, const char *dir, int64_t step)
         rc = cts_fail(CTS_E_IO, "%s: cannot be opened for writing", path);
     if (!rc)
         *out = f;
+    free(path);
+    return rc;
+}
+
+int cts_train_log_max(double *out, const char *dir, const char *key)
+{
+    char *path = cts_path_join(dir, "log.jsonl"), *quoted = cts_asprintf("\"%s\":", key), *text = NULL;
+    double best = NAN;
+    size_t n;
+    int rc = path && quoted ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory");
+
+    if (!rc && cts_file_exists(path) && !(rc = cts_file_read(&text, &n, path, LOG_MAX_BYTES)))
+        for (const char *at = text; (at = strstr(at, quoted)); at += strlen(quoted)) {
+            char *end;
+            double v = strtod(at + strlen(quoted), &end);
+
+            if (end != at + strlen(quoted) && !(v <= best))
+                best = v;
+        }
+    if (!rc)
+        *out = best;
+    free(text);
+    free(quoted);
     free(path);
     return rc;
 }

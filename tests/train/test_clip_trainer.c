@@ -125,17 +125,17 @@ static cts_clip *make_model(void)
 static cts_clip_train_config make_config(int64_t steps)
 {
     return (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,
-                                   .adamw = {0.9, 0.98, 1e-6, 0.01, 1.0},
-                                   .schedule = {CTS_SCHEDULE_COSINE, 3e-3, 1e-4, 5, steps},
-                                   .batch = 8,
-                                   .accumulate = 1,
                                    .max_tokens = 16,
-                                   .shuffle = true,
-                                   .seed = SEED,
-                                   .loader_threads = 2,
-                                   .cache_bytes = 1 << 20,
-                                   .keep = 2,
-                                   .data_digest = "test"};
+                                   .loop = {.adamw = {0.9, 0.98, 1e-6, 0.01, 1.0},
+                                            .schedule = {CTS_SCHEDULE_COSINE, 3e-3, 1e-4, 5, steps},
+                                            .batch = 8,
+                                            .accumulate = 1,
+                                            .shuffle = true,
+                                            .seed = SEED,
+                                            .loader_threads = 2,
+                                            .cache_bytes = 1 << 20,
+                                            .keep = 2,
+                                            .data_digest = "test"}};
 }
 
 static int train(cts_clip *m, world *w, const cts_clip_train_config *c, int threads, cts_train_result *result)
@@ -191,14 +191,14 @@ static void resume_is_bit_equal(bool quantize)
     cts_train_result r;
     char *dir = scratch_dir();
 
-    c.accumulate = 2;
-    c.cache_bytes = 0;
+    c.loop.accumulate = 2;
+    c.loop.cache_bytes = 0;
     assert_int_equal(train(a, &whole, &c, 2, &r), CTS_OK);
-    c.dir = dir;
+    c.loop.dir = dir;
     assert_int_equal(train(b, &part, &c, 2, &r), CTS_E_INTERRUPTED);
     cts_interrupt_clear();
     assert_int_equal(part.n_steps, 7);
-    c.resume = true;
+    c.loop.resume = true;
     if (train(d, &rest, &c, 2, &r))
         fail_msg("%s", cts_error());
     assert_int_equal(rest.n_steps, 5);
@@ -208,10 +208,10 @@ static void resume_is_bit_equal(bool quantize)
         assert_memory_equal(cts_params_get(a->params, i)->data, cts_params_get(d->params, i)->data,
                             (size_t)cts_params_get(a->params, i)->count * sizeof(float));
 
-    c.seed = SEED + 1; /* another run's options are refused */
+    c.loop.seed = SEED + 1; /* another run's options are refused */
     assert_int_equal(train(d, &rest, &c, 2, &r), CTS_E_MISMATCH);
-    c.seed = SEED;
-    c.data_digest = "other data";
+    c.loop.seed = SEED;
+    c.loop.data_digest = "other data";
     assert_int_equal(train(d, &rest, &c, 2, &r), CTS_E_MISMATCH);
     printf("%s\n", cts_error());
     cts_clip_destroy(a);
@@ -258,11 +258,11 @@ static void test_log_has_each_step_once_after_a_resume(void **state)
     size_t n;
 
     (void)state;
-    c.dir = dir;
-    c.save_every = 3;
+    c.loop.dir = dir;
+    c.loop.save_every = 3;
     assert_int_equal(train(m, &w, &c, 1, &r), CTS_E_INTERRUPTED);
     cts_interrupt_clear();
-    c.resume = true;
+    c.loop.resume = true;
     w.interrupt_at = 0;
     assert_int_equal(train(k, &w, &c, 1, &r), CTS_OK);
     assert_int_equal(cts_file_read(&textual, &n, path, 1 << 20), CTS_OK);
