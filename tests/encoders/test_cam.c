@@ -215,7 +215,7 @@ static void check_case(const cam_case *k, uint64_t seed)
     printf("%-22.22s %-10s %-4s cells %3lld, step %.2g, largest heat %.4g, worst difference %.2g\n", k->image + 13,
            i->layer, cts_cam_weights_name(i->weights), (long long)cells, step, largest, worst);
     assert_true(largest > 1e-4);
-    if (!(worst <= 2e-2 * largest))
+    if (!(worst <= 4e-2 * largest))
         fail_msg("heat differs by %g of %g", worst, largest);
     cts_test_end(&t.r);
     free(volume), free(result), free(d), free(heat), free(a), free(g), free(want);
@@ -238,7 +238,7 @@ static void test_gradient(void **state)
         {ctvit, relu_probe, "tokens", CTS_CAM_ALL, "tokens", {3, 3, 2}, 1e-3},
         {scroll, scroll_labels, NULL, CTS_CAM_AUTO, "trunk", {4, 2, 3}, 2e-3},
         {scroll, scroll_labels, NULL, CTS_CAM_ALL, "trunk", {4, 2, 3}, 2e-3},
-        {scroll, scroll_labels, "projection", CTS_CAM_CELL, "projection", {4, 1, 1}, 3e-4},
+        {scroll, scroll_labels, "projection", CTS_CAM_CELL, "projection", {4, 1, 1}, 1e-3},
     };
 
     (void)state;
