@@ -28,8 +28,8 @@ typedef struct {
     const char *norm;            /* EMBEDDING: batch norm before it; NULL = none */
     int64_t latent_dim;          /* EMBEDDING */
     int64_t max_length;          /* text: longest sequence; 0, or more than the encoder's = the encoder's */
-    const cts_classifier
-        *classifier; /* LOGITS: whose linear head they come from; NULL, or head ENCODER = the encoder's own */
+    /* LOGITS: whose linear head they come from; NULL, or head ENCODER = the encoder's own */
+    const cts_classifier *classifier;
     cts_result_kind result;
 } cts_tower_spec;
 
