@@ -147,6 +147,7 @@ static void describe(cts_cam *c, const cts_encoder_view *view)
         i->grid[a] = t->ndim == 5 || a == 0 ? t->shape[1 + a] : 1;
     i->channels = cts_tensor_channels(t);
     i->dim = cts_tensor_channels(c->see.result);
+    i->slab = view->slab;
     if (i->weights == CTS_CAM_AUTO)
         i->weights = view->slab ? CTS_CAM_SLAB : view->flat ? CTS_CAM_CELL : CTS_CAM_ALL;
     lay_cells(i, view);

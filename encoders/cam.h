@@ -39,6 +39,7 @@ typedef struct {
     int64_t volume[3];         /* voxels z, x, y */
     int64_t grid[3];           /* cells along them; 1 where the layer has no such axis */
     double origin[3], step[3]; /* cell c is centred on voxel origin + c * step and step voxels wide */
+    int64_t slab;              /* z goes in slabs of so many slices (cts_encoder_view); 0 = it does not */
     int64_t channels;
     int64_t dim; /* of the tower's result */
     size_t peak_bytes;
