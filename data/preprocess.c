@@ -119,6 +119,7 @@ static int plan_geometry(job *t, const cts_recipe *r, const double spacing_xyz[3
         if (p->flip)
             t->base += step[p->stored] * (p->source - 1);
         info->spacing_zxy[a] = p->mm;
+        info->stored_zxy[a] = p->source;
         info->resampled_zxy[a] = p->resampled;
         info->content_zxy[a][0] = p->start;
         info->content_zxy[a][1] = p->start + p->n;

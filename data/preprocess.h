@@ -25,6 +25,7 @@ typedef struct {
     bool has_affine;           /* false: neither sform nor qform, i, j, k were taken for x, y, z, nothing was flipped */
     double oblique_deg;        /* largest angle between a voxel axis and the world axis it was taken for */
     double spacing_zxy[3];     /* mm of the source that were used */
+    int64_t stored_zxy[3];     /* voxels of the source */
     int64_t resampled_zxy[3];  /* size of the whole resampled volume */
     int64_t content_zxy[3][2]; /* [from, to) of the tensor that is not padding */
     cts_hu_verdict hu;

@@ -33,6 +33,8 @@ struct cts_engine {
     cts_backend *backend;
     cts_model_digests digest;
     char warning[192];
+    bool logits;        /* volumes give logits */
+    int64_t min_slices; /* of a scan as it is stored */
     cts_orientation_tally axes;
     pthread_mutex_t axes_lock;        /* loader threads count */
     cts_tower *tower[CTS_SIDE_COUNT]; /* made on first use */
@@ -106,6 +108,16 @@ static int load_tokenizer(cts_engine *e)
     return cts_tokenizer_open(&e->own_tokenizer, e->model->tokenizer_path);
 }
 
+/* Slices that the image encoder reads as one picture: a scan of fewer would be made of padding. */
+static int64_t slices_at_once(const cts_clip *m)
+{
+    cts_encoder_info info = {.view = {.slab = 0}};
+
+    if (m->config.encoder[CTS_SIDE_IMAGE])
+        m->config.encoder[CTS_SIDE_IMAGE]->info(m->config.config[CTS_SIDE_IMAGE], &info);
+    return cts_max_i64(1, info.view.slab);
+}
+
 int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backend)
 {
     cts_engine *e = calloc(1, sizeof *e);
@@ -122,6 +134,7 @@ int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backen
     if ((rc = load_text_mode(e)) || (rc = load_recipe(e)) || (rc = load_tokenizer(e)))
         goto out;
     e->tokenizer = e->own_tokenizer;
+    e->min_slices = slices_at_once(e->clip);
     *out = e;
     e = NULL;
 out:
@@ -142,6 +155,7 @@ int cts_engine_wrap(cts_engine **out, cts_clip *clip, const cts_recipe *recipe, 
     e->recipe = *recipe;
     e->tokenizer = tokenizer;
     e->backend = backend;
+    e->min_slices = slices_at_once(clip);
     if ((rc = load_text_mode(e))) {
         cts_engine_close(e);
         return rc;
@@ -192,6 +206,33 @@ const char *cts_engine_path(const cts_engine *e)
 const cts_model_digests *cts_engine_digests(const cts_engine *e)
 {
     return &e->digest;
+}
+
+int64_t cts_engine_width(const cts_engine *e)
+{
+    return e->logits ? e->clip->config.classifier.n : cts_engine_dim(e);
+}
+
+void cts_engine_rest(cts_engine *e)
+{
+    cts_tower_destroy(e->tower[CTS_SIDE_IMAGE]);
+    e->tower[CTS_SIDE_IMAGE] = NULL;
+    cts_aligned_free(e->volumes);
+    e->volumes = NULL;
+}
+
+int cts_engine_want_logits(cts_engine *e, bool logits)
+{
+    int rc = cts_engine_need(e, CTS_SIDE_IMAGE);
+
+    if (!rc && logits && e->clip->config.classifier.head == CTS_HEAD_NONE)
+        rc = cts_fail(CTS_E_MISMATCH, "%s: the model has no classifier, allowed: a supervised model",
+                      cts_engine_path(e));
+    if (!rc && logits != e->logits) {
+        cts_engine_rest(e); /* its tower gives the other result */
+        e->logits = logits;
+    }
+    return rc;
 }
 
 int cts_engine_set_recipe(cts_engine *e, const cts_recipe *r)
@@ -259,7 +300,8 @@ int cts_engine_params_changed(cts_engine *e)
  * a whole batch would cost it more time than its forward pass. */
 static int tower(cts_engine *e, cts_side side, size_t texts, cts_tower **out)
 {
-    cts_tower_spec spec = cts_clip_tower_spec(e->clip, side);
+    cts_tower_spec spec =
+        side == CTS_SIDE_IMAGE && e->logits ? cts_clip_logits_spec(e->clip) : cts_clip_tower_spec(e->clip, side);
     int64_t voxels = (int64_t)cts_recipe_elements(&e->recipe);
     cts_tower_options o = {0};
     int rc = cts_engine_need(e, side);
@@ -291,7 +333,7 @@ static int check_finite(const float *v, size_t n, const char *what)
     for (size_t i = 0; i < n; i++)
         if (!isfinite(v[i]))
             return cts_fail(CTS_E_INPUT,
-                            "%s: the model gives a vector that is not finite; allowed: a model whose weights are sound",
+                            "%s: the model gives a number that is not finite; allowed: a model whose weights are sound",
                             what);
     return CTS_OK;
 }
@@ -362,16 +404,30 @@ int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_po
     return rc;
 }
 
+/* As this model needs it. */
+static int load_for(const cts_engine *e, const cts_volume_source *s, cts_pool *pool, float *out,
+                    cts_preprocess_info *info)
+{
+    int rc = cts_load_volume(s, &e->recipe, pool, out, info);
+
+    if (!rc && info->stored_zxy[0] < e->min_slices)
+        rc = cts_fail(CTS_E_INPUT, "%s: got %lld slice%s, allowed: at least %lld, which this model reads at once",
+                      s->path, (long long)info->stored_zxy[0], info->stored_zxy[0] == 1 ? "" : "s",
+                      (long long)e->min_slices);
+    return rc;
+}
+
 int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts_preprocess_info *info)
 {
+    cts_preprocess_info own;
     cts_tower *t;
     int rc;
 
     if ((rc = tower(e, CTS_SIDE_IMAGE, 0, &t)) ||
-        (rc = cts_load_volume(s, &e->recipe, e->backend->pool, e->volumes, info)))
+        (rc = load_for(e, s, e->backend->pool, e->volumes, info ? info : &own)))
         return rc;
     rc = cts_tower_volumes(t, 1, e->volumes, 0, out);
-    return rc ? rc : check_finite(out, (size_t)cts_engine_dim(e), s->path);
+    return rc ? rc : check_finite(out, (size_t)cts_engine_width(e), s->path);
 }
 
 typedef struct {
@@ -397,7 +453,7 @@ static int load_record(void *ctx, int64_t record, float *out)
 
     if (!r->path)
         return cts_fail(CTS_E_NOTFOUND, "%s: no file of this name in the volume folder", r->name);
-    if ((rc = cts_load_volume(&s, &j->e->recipe, NULL, out, &info)))
+    if ((rc = load_for(j->e, &s, NULL, out, &info)))
         return rc;
     pthread_mutex_lock(&j->e->axes_lock);
     cts_orientation_tally_add(&j->e->axes, &info);
@@ -411,19 +467,20 @@ typedef struct {
     const cts_record *const *records;
     int64_t n, max;
     const cts_record *held[BATCH_MAX];
-    float *vectors; /* [max, d] */
+    float *results; /* [max, width] */
     cts_engine_each each;
     void *ctx;
 } batch;
 
 static int flush(batch *b)
 {
-    int rc = b->n ? cts_tower_volumes(b->t, b->n, b->e->volumes, 0, b->vectors) : CTS_OK;
+    int64_t width = cts_engine_width(b->e);
+    int rc = b->n ? cts_tower_volumes(b->t, b->n, b->e->volumes, 0, b->results) : CTS_OK;
 
     for (int64_t i = 0; !rc && i < b->n; i++) {
-        const float *v = b->vectors + i * cts_engine_dim(b->e);
+        const float *v = b->results + i * width;
 
-        if (!(rc = check_finite(v, (size_t)cts_engine_dim(b->e), b->held[i]->name)))
+        if (!(rc = check_finite(v, (size_t)width, b->held[i]->name)))
             rc = b->each(b->ctx, b->held[i], v);
     }
     b->n = 0;
@@ -480,12 +537,12 @@ int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n
         return rc;
     b.max = cts_tower_max_batch(b.t);
     o.depth = threads + (int)cts_min_i64(b.max, 4);
-    if (!(b.vectors = malloc((size_t)(b.max * cts_engine_dim(e)) * sizeof(float))))
+    if (!(b.results = malloc((size_t)(b.max * cts_engine_width(e)) * sizeof(float))))
         return cts_fail(CTS_E_NOMEM, "out of memory for embeddings");
     if (!(rc = cts_loader_create(&l, &o, 0)))
         rc = consume(&b, l, n, label, skipped);
     cts_loader_destroy(l);
-    free(b.vectors);
+    free(b.results);
     if (!said)
         cts_say_orientations(label, &e->axes);
     return rc;

@@ -1,6 +1,8 @@
-/* From files and sentences to unit vectors: a CLIP model with its tokenizer and recipe, ready to run.
+/* From files and sentences to unit vectors: a CLIP model with its tokenizer and recipe, ready to run. Of a supervised
+ * model the logits of its head, when they are asked for.
  *
- * Towers are planned on first use. One thread per engine. All vectors are [latent_dim] fp32 of unit length.
+ * Towers are planned on first use. One thread per engine. All vectors are [latent_dim] fp32 of unit length; logits are
+ * [labels] fp32, in the order of the classifier's labels.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_ENGINE_H
 #define CTS_QUERY_ENGINE_H
@@ -32,6 +34,13 @@ const char *cts_engine_path(const cts_engine *e);               /* of the model 
 const cts_model_digests *cts_engine_digests(const cts_engine *e);
 /* CTS_E_MISMATCH with a sentence when the model has no such side; every call below that wants the side fails so. */
 int cts_engine_need(const cts_engine *e, cts_side side);
+/* What volumes give from now on: unit vectors, as it is at the start, or the logits of the model's classifier.
+ * CTS_E_MISMATCH: the model has no image side, or no classifier. */
+int cts_engine_want_logits(cts_engine *e, bool logits);
+/* Floats that a volume gives: latent_dim, or labels. */
+int64_t cts_engine_width(const cts_engine *e);
+/* Give back the memory of the image tower; the next volume plans it again. */
+void cts_engine_rest(cts_engine *e);
 /* Prepare volumes by another recipe from now on, before the first one. The digest of the recipe is then that of *r,
  * and cts_engine_warning() says so. A recipe that does the same to voxels changes nothing. CTS_E_MISMATCH: no image
  * side. */
@@ -61,7 +70,8 @@ typedef struct {
 } cts_volume_source;
 cts_volume_source cts_record_source(const cts_record *r);
 
-/* One volume file through reader, recipe and image tower. info may be NULL. */
+/* One volume file through reader, recipe and image tower; out [cts_engine_width()]. info may be NULL. CTS_E_INPUT also
+ * for a scan of fewer slices than an encoder that reads them in groups (CT-Scroll: 3) takes at once. */
 int cts_engine_volume(cts_engine *e, const cts_volume_source *s, float *out, cts_preprocess_info *info);
 
 /* Read and preprocess only: out has cts_recipe_elements(recipe) floats. Any thread. */
@@ -70,10 +80,10 @@ int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_po
 
 /* Volumes of n records in order, loaded ahead by `threads` workers. What cannot be loaded is logged, counted and
  * left out.
- * each() gets every embedding as soon as it is there; a status of it other than CTS_OK ends the run. Ctrl-C ends with
+ * each() gets every result [cts_engine_width()] as soon as it is there; a status of it other than CTS_OK ends the run. Ctrl-C ends with
  * CTS_E_INTERRUPTED after the current one. What was done to axes is said in the end.
  * *skipped counts records without file or with a bad one. label: of the progress bar. */
-typedef int (*cts_engine_each)(void *ctx, const cts_record *record, const float *vector);
+typedef int (*cts_engine_each)(void *ctx, const cts_record *record, const float *result);
 int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label,
                        cts_engine_each each, void *ctx, size_t *skipped);
 

@@ -110,6 +110,23 @@ void cts_platt_fit(double *a, double *b, const float *logits, const uint8_t *lab
 
 /* ---- fitting --------------------------------------------------------------------------------------------------- */
 
+/* Precision and recall of score >= threshold. */
+static void count(cts_label_threshold *t, const float *column, const uint8_t *y, size_t n, double threshold)
+{
+    cts_counts c = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        bool present = (double)column[i] >= threshold;
+
+        c.tp += present && y[i];
+        c.fp += present && !y[i];
+        c.fn += !present && y[i];
+        c.tn += !present && !y[i];
+    }
+    t->precision = cts_precision(c);
+    t->recall = cts_recall(c);
+}
+
 /* Everything but the intervals of label l. column [n], y [n]: scratch. */
 static int fit_label(cts_label_threshold *t, const float *logits, const uint8_t *labels, size_t n, size_t m, size_t l,
                      float *column, uint8_t *y)
@@ -125,6 +142,7 @@ static int fit_label(cts_label_threshold *t, const float *logits, const uint8_t 
     if ((rc = cts_auroc(column, y, n, &t->auroc, &positives)) || (rc = cts_threshold_f1_max(column, y, n, &at, &t->f1)))
         return rc;
     t->threshold = cts_probability(at.value);
+    count(t, column, y, n, at.value);
     t->prevalence = (double)positives / (double)n;
     cts_platt_fit(&t->a, &t->b, column, y, n, 1);
     return CTS_OK;
@@ -216,10 +234,11 @@ static json_t *number(double v)
 
 static json_t *label_json(const cts_label_threshold *t)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}}", "name", t->name, "threshold",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}}", "name", t->name, "threshold",
                      number(t->threshold), "auroc", number(t->auroc), "auroc_low", number(t->auroc_low), "auroc_high",
-                     number(t->auroc_high), "f1", number(t->f1), "prevalence", number(t->prevalence), "calibration",
-                     "a", number(t->a), "b", number(t->b));
+                     number(t->auroc_high), "f1", number(t->f1), "precision", number(t->precision), "recall",
+                     number(t->recall), "prevalence", number(t->prevalence), "calibration", "a", number(t->a), "b",
+                     number(t->b));
 }
 
 int cts_thresholds_save(const cts_thresholds *t, const char *dir)
@@ -236,6 +255,8 @@ int cts_thresholds_save(const cts_thresholds *t, const char *dir)
         }
     j = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o}", "format", "ctsearch-thresholds", "version", 1, "rule", t->rule, "n",
                   (json_int_t)t->n, "patients", (json_int_t)t->patients, "labels", list);
+    if (j && *t->made_for)
+        json_object_set_new(j, "made_for", json_string(t->made_for));
     rc = j && path ? cts_json_save(j, path) : cts_fail(CTS_E_NOMEM, "%s: out of memory for thresholds", dir);
     json_decref(j);
     free(path);
@@ -261,6 +282,7 @@ static int parse_label(cts_label_threshold *t, const json_t *j, const char *file
     if ((rc = cts_json_string(&name, j, "name", true, file)) || (rc = optional(&t->threshold, j, "threshold", file)) ||
         (rc = optional(&t->auroc, j, "auroc", file)) || (rc = optional(&t->auroc_low, j, "auroc_low", file)) ||
         (rc = optional(&t->auroc_high, j, "auroc_high", file)) || (rc = optional(&t->f1, j, "f1", file)) ||
+        (rc = optional(&t->precision, j, "precision", file)) || (rc = optional(&t->recall, j, "recall", file)) ||
         (rc = optional(&t->prevalence, j, "prevalence", file)) ||
         (c && ((rc = cts_json_double(&t->a, c, "a", true, file)) || (rc = cts_json_double(&t->b, c, "b", true, file)))))
         return rc;
@@ -278,7 +300,7 @@ static int parse_label(cts_label_threshold *t, const json_t *j, const char *file
 static int parse_file(cts_thresholds *t, const json_t *j, const char *file)
 {
     const json_t *labels = json_object_get(j, "labels");
-    const char *format = "", *rule = "";
+    const char *format = "", *rule = "", *made_for = "";
     int64_t version = 0, n = 0, patients = 0;
     int rc;
 
@@ -288,6 +310,7 @@ static int parse_file(cts_thresholds *t, const json_t *j, const char *file)
         (rc = cts_json_int(&version, j, "version", true, 1, 1, file)) ||
         (rc = cts_json_string(&rule, j, "rule", true, file)) ||
         (rc = cts_json_int(&n, j, "n", true, 0, INT64_MAX, file)) ||
+        (rc = cts_json_string(&made_for, j, "made_for", false, file)) ||
         (rc = cts_json_int(&patients, j, "patients", false, 0, INT64_MAX, file)))
         return rc;
     if (strcmp(format, "ctsearch-thresholds") != 0)
@@ -295,6 +318,7 @@ static int parse_file(cts_thresholds *t, const json_t *j, const char *file)
     if (!json_is_array(labels) || json_array_size(labels) < 1 || json_array_size(labels) > CTS_LABELS_MAX)
         return cts_fail(CTS_E_FORMAT, "%s: field \"labels\" is no list of 1 to %d entries", file, CTS_LABELS_MAX);
     snprintf(t->rule, sizeof t->rule, "%s", rule);
+    snprintf(t->made_for, sizeof t->made_for, "%s", made_for);
     t->n = (size_t)n;
     t->patients = (size_t)patients;
     if (!(t->label = calloc(json_array_size(labels), sizeof *t->label)))

@@ -2,12 +2,13 @@
  * validation volumes, and how its logits become calibrated ones. Written by training, read by score and eval.
  *
  *   {"format": "ctsearch-thresholds", "version": 1, "rule": "f1-max", "n": validation volumes, "patients": ..,
- *    "labels": [{"name", "threshold", "auroc", "auroc_low", "auroc_high", "f1", "prevalence",
- *                "calibration": {"a", "b"}}, ..]}
+ *    "made_for": digest, "labels": [{"name", "threshold", "auroc", "auroc_low", "auroc_high", "f1", "precision",
+ *                "recall", "prevalence", "calibration": {"a", "b"}}, ..]}
  * With the model's logit z, its probability is cts_probability(z), and a finding is present when that is >= threshold
  * (CT-Scroll's rule: largest F1 on validation data). The calibrated logit is a z + b (Platt 1999, fitted as Lin, Lin and
  * Weng 2007 do). auroc_low and auroc_high bound the 95 % interval over resampled patients. What is not defined, as an
- * AUROC of one class, is null in the file and NaN here.
+ * AUROC of one class, is null in the file and NaN here. made_for is absent, or says whose scores these are
+ * (cts_scorer_digest() of query/scorer.h): models, recipes and prompts.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_THRESHOLDS_H
 #define CTS_QUERY_THRESHOLDS_H
@@ -26,13 +27,15 @@ typedef struct {
     char name[CTS_LABEL_BYTES];
     double threshold; /* of the probability; present when probability >= threshold */
     double auroc, auroc_low, auroc_high;
-    double f1;         /* binary, at the threshold, on the data it was chosen on */
-    double prevalence; /* part of the volumes that have it */
-    double a, b;       /* calibrated logit = a z + b */
+    double f1, precision, recall; /* binary, at the threshold, on the data it was chosen on; the latter two NaN where
+                                     the file does not say */
+    double prevalence;            /* part of the volumes that have it */
+    double a, b;                  /* calibrated logit = a z + b */
 } cts_label_threshold;
 
 typedef struct {
-    char rule[16]; /* "f1-max" */
+    char rule[16];                 /* "f1-max" */
+    char made_for[CTS_DIGEST_HEX]; /* "" = not said */
     size_t n, patients, n_labels;
     cts_label_threshold *label; /* [n_labels], owned */
 } cts_thresholds;

@@ -25,11 +25,14 @@ static int pairs_of(const cts_zeroshot *z, int finding)
 }
 
 /* The pair of vectors at `pair` [2][dim] against an image. */
+static double logit_of(const cts_zeroshot *z, const float *pair, const float *image)
+{
+    return z->scale * ((double)dot(image, pair, z->dim) - dot(image, pair + z->dim, z->dim));
+}
+
 static float score(const cts_zeroshot *z, const float *pair, const float *image)
 {
-    double margin = (double)dot(image, pair, z->dim) - dot(image, pair + z->dim, z->dim);
-
-    return (float)(1.0 / (1.0 + exp(-z->scale * margin)));
+    return (float)(1.0 / (1.0 + exp(-logit_of(z, pair, image))));
 }
 
 /* Mean of n unit vectors, `step` floats apart, brought back to unit length. */
@@ -130,6 +133,12 @@ void cts_zeroshot_clear(cts_zeroshot *z)
     free(z->prompt);
     free(z->phrasing);
     z->prompt = z->phrasing = NULL;
+}
+
+void cts_zeroshot_logits(const cts_zeroshot *z, const float *image, float logit[CTS_FINDINGS])
+{
+    for (int f = 0; f < CTS_FINDINGS; f++)
+        logit[f] = (float)logit_of(z, z->prompt + 2 * f * z->dim, image);
 }
 
 void cts_zeroshot_score(const cts_zeroshot *z, const float *image, float probability[CTS_FINDINGS])

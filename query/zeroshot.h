@@ -26,6 +26,8 @@ int cts_zeroshot_open(cts_zeroshot *z, cts_engine *e, const char *prompts);
 int cts_zeroshot_init(cts_zeroshot *z, cts_engine *e); /* the model's own prompts */
 int cts_zeroshot_init_bank(cts_zeroshot *z, cts_engine *e, const cts_prompt_bank *b);
 void cts_zeroshot_clear(cts_zeroshot *z);
+/* scale * (<image, affirming> - <image, denying>); a score is the sigmoid of it. */
+void cts_zeroshot_logits(const cts_zeroshot *z, const float *image, float logit[CTS_FINDINGS]);
 void cts_zeroshot_score(const cts_zeroshot *z, const float *image, float probability[CTS_FINDINGS]);
 
 /* How much the wording matters: the score of each pair of phrasings alone. */
