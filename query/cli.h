@@ -63,6 +63,7 @@ int cts_print_json(json_t *j);
 
 /* The commands. */
 extern const cts_command cts_cmd_demo, cts_cmd_phantom, cts_cmd_inspect, cts_cmd_tokenizer, cts_cmd_train,
-    cts_cmd_embed, cts_cmd_index, cts_cmd_query, cts_cmd_score, cts_cmd_eval, cts_cmd_models, cts_cmd_import;
+    cts_cmd_embed, cts_cmd_index, cts_cmd_query, cts_cmd_score, cts_cmd_explain, cts_cmd_eval, cts_cmd_models,
+    cts_cmd_import;
 
 #endif

@@ -10,9 +10,10 @@
 #include "kernels/cpu/cpu_features.h"
 #include "query/cli.h"
 
-static const cts_command *const commands[] = {&cts_cmd_demo,   &cts_cmd_query,   &cts_cmd_score,  &cts_cmd_inspect,
-                                              &cts_cmd_index,  &cts_cmd_embed,   &cts_cmd_train,  &cts_cmd_eval,
-                                              &cts_cmd_import, &cts_cmd_phantom, &cts_cmd_models, &cts_cmd_tokenizer};
+static const cts_command *const commands[] = {&cts_cmd_demo,     &cts_cmd_query,  &cts_cmd_score,   &cts_cmd_explain,
+                                              &cts_cmd_inspect,  &cts_cmd_index,  &cts_cmd_embed,   &cts_cmd_train,
+                                              &cts_cmd_eval,     &cts_cmd_import, &cts_cmd_phantom, &cts_cmd_models,
+                                              &cts_cmd_tokenizer};
 #define N_COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
 static void usage(FILE *f)
