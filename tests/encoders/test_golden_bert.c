@@ -4,13 +4,7 @@
 #include "tests/support/text_batch.h"
 
 typedef struct {
-    cts_params *params;
-    cts_grads *grads;
-    cts_backend *b;
-    model_run run;
-    cts_encoder_inputs in;
-    cts_encoder_outputs out;
-    cts_tensor *d_vector;
+    model_net net;
     cts_encoder_info info;
     int64_t layers;
 } network;
@@ -23,38 +17,23 @@ static void make(network *n, const cts_golden *g, const char *file, const char *
     void *config = NULL;
     cts_build b;
 
-    memset(n, 0, sizeof *n);
     assert_non_null(def);
     MUST(def->parse(&config, j, file));
     n->layers = json_integer_value(json_object_get(j, "num_hidden_layers"));
     def->info(config, &n->info);
-    n->b = cts_test_backend(backend);
-    MUST(cts_params_create(&n->params));
-    MUST(cts_graph_create(&n->run.g, n->params));
-    n->in = cts_encoder_text_inputs(n->run.g, batch->n_seq, batch->n_tokens, mask);
-    b = cts_build_make(n->run.g, false);
+    cts_test_net_begin(&n->net, backend);
+    n->net.in = cts_encoder_text_inputs(n->net.run.g, batch->n_seq, batch->n_tokens, mask);
+    b = cts_build_make(n->net.run.g, false);
     b.grad = grad;
     b.trace = true;
-    def->build(&b, config, &n->in, &n->out);
-    cts_graph_output(n->run.g, n->out.vector, "vector");
-    cts_test_weights(n->params, NULL, cts_golden_seed(g), "", "");
-    if (grad) {
-        MUST(cts_backward(n->run.g, 1, &n->out.vector, &n->d_vector));
-        MUST(cts_grads_create(&n->grads, n->params));
-    }
-    cts_test_plan(&n->run, n->b, n->grads);
-    cts_text_write(n->run.e, &n->in, batch);
-    MUST(cts_exec_forward(n->run.e, 0));
+    def->build(&b, config, &n->net.in, &n->net.out);
+    cts_graph_output(n->net.run.g, n->net.out.vector, "vector");
+    cts_test_weights(n->net.params, NULL, cts_golden_seed(g), "", "");
+    cts_test_net_plan(&n->net, grad ? n->net.out.vector : NULL);
+    cts_text_write(n->net.run.e, &n->net.in, batch);
+    MUST(cts_exec_forward(n->net.run.e, 0));
     json_decref(j);
     free(config);
-}
-
-static void end(network *n)
-{
-    cts_test_end(&n->run);
-    cts_grads_destroy(n->grads);
-    cts_params_destroy(n->params);
-    cts_backend_destroy(n->b);
 }
 
 static text_batch read_batch(const cts_golden *g, const char *mask_name, bool types, bool padded)
@@ -80,7 +59,7 @@ static bool check_cls(network *n, const text_batch *batch, const cts_golden *g, 
     bool ok;
 
     snprintf(name, sizeof name, "hidden%lld", (long long)layer);
-    v = cts_test_read(&n->run, name, NULL);
+    v = cts_test_read(&n->net.run, name, NULL);
     for (int64_t s = 0; s < batch->n_seq; s++)
         memcpy(cls + (size_t)s * h, v + (size_t)batch->first[s] * h, h * sizeof *cls);
     snprintf(name, sizeof name, "cls.layer%lld", (long long)layer);
@@ -103,11 +82,11 @@ static void forward_on(const char *backend)
     for (int64_t l = 0; l <= n.layers; l++)
         ok &= check_cls(&n, &batch, g, l);
     snprintf(name, sizeof name, "hidden%lld", (long long)n.layers);
-    last = cts_test_read(&n.run, name, NULL); /* padding included: packed rows are the padded rows */
+    last = cts_test_read(&n.net.run, name, NULL); /* padding included: packed rows are the padded rows */
     ok &= cts_golden_near(g, "last_hidden_state", last, (size_t)(batch.n_tokens * n.info.token_dim), -1, 0);
     assert_true(ok);
     free(last);
-    end(&n);
+    cts_test_net_end(&n.net);
     cts_text_free(&batch);
     cts_golden_close(g);
 }
@@ -136,14 +115,14 @@ static void test_packed_forward(void **state)
     for (int64_t l = 0; l <= n.layers; l++)
         assert_true(check_cls(&n, &batch, g, l));
     snprintf(name, sizeof name, "hidden%lld", (long long)n.layers);
-    last = cts_test_read(&n.run, name, NULL);
+    last = cts_test_read(&n.net.run, name, NULL);
     all = cts_golden_need_floats(g, "last_hidden_state");
     for (int64_t i = 0; i < batch.n_tokens; i++) /* put into place, the padding's rows stay as they are */
         memcpy(all + (size_t)batch.row[i] * h, last + (size_t)i * h, h * sizeof *all);
     assert_true(cts_golden_near(g, "last_hidden_state", all, (size_t)(batch.n_seq * batch.width) * h, -1, 0));
     free(last);
     free(all);
-    end(&n);
+    cts_test_net_end(&n.net);
     cts_text_free(&batch);
     cts_golden_close(g);
 }
@@ -156,10 +135,10 @@ static void vector_case(const char *mask, bool types, const char *golden)
     float *v;
 
     make(&n, g, "bert_mini", NULL, &batch, true, false);
-    v = cts_test_read(&n.run, "vector", NULL);
+    v = cts_test_read(&n.net.run, "vector", NULL);
     assert_true(cts_golden_near(g, golden, v, (size_t)(batch.n_seq * n.info.vector_dim), -1, 0));
     free(v);
-    end(&n);
+    cts_test_net_end(&n.net);
     cts_text_free(&batch);
     cts_golden_close(g);
 }
@@ -186,24 +165,24 @@ static void gradients_on(const char *backend, bool padded)
     network n;
 
     make(&n, g, "bert_mini", backend, &batch, padded, true);
-    v = cts_test_read(&n.run, "vector", NULL);
+    v = cts_test_read(&n.net.run, "vector", NULL);
     loss = (float)cts_test_dot(v, weight, (size_t)(batch.n_seq * n.info.vector_dim));
     ok &= cts_golden_near(g, "loss", &loss, 1, -1, 1e-5);
-    MUST(cts_exec_write(n.run.e, n.d_vector, weight));
-    MUST(cts_exec_backward(n.run.e));
-    for (int i = 0; i < cts_params_n(n.params); i++) {
-        const cts_param *p = cts_params_get(n.params, i);
+    MUST(cts_exec_write(n.net.run.e, n.net.d_target, weight));
+    MUST(cts_exec_backward(n.net.run.e));
+    for (int i = 0; i < cts_params_n(n.net.params); i++) {
+        const cts_param *p = cts_params_get(n.net.params, i);
         char name[256];
 
         snprintf(name, sizeof name, "grad.%s", p->name);
         /* a key bias moves all scores of a query alike: zero in exact arithmetic */
-        ok &= cts_golden_near(g, name, n.grads->data[i], (size_t)p->count, strstr(p->name, "key.bias") ? 0 : -1,
+        ok &= cts_golden_near(g, name, n.net.grads->data[i], (size_t)p->count, strstr(p->name, "key.bias") ? 0 : -1,
                               1e-6 * top);
     }
     assert_true(ok);
     free(weight);
     free(v);
-    end(&n);
+    cts_test_net_end(&n.net);
     cts_text_free(&batch);
     cts_golden_close(g);
 }
@@ -235,8 +214,8 @@ static void test_state_dict_names(void **state)
         skip();
     }
     make(&n, g, "bert_mini", NULL, &batch, false, false);
-    for (int i = 0; i < cts_params_n(n.params); i++) {
-        const cts_param *p = cts_params_get(n.params, i);
+    for (int i = 0; i < cts_params_n(n.net.params); i++) {
+        const cts_param *p = cts_params_get(n.net.params, i);
         float *v = cts_golden_need_floats(w, "%s", p->name);
 
         assert_int_equal(cts_golden_need_tensor(w, "%s", p->name)->count, p->count);
@@ -245,8 +224,8 @@ static void test_state_dict_names(void **state)
     }
     for (size_t i = 0; i < cts_golden_count(w); i++)
         if (!strstr(cts_golden_at(w, i)->name, "pooler"))
-            assert_true(cts_params_find(n.params, cts_golden_at(w, i)->name) >= 0);
-    end(&n);
+            assert_true(cts_params_find(n.net.params, cts_golden_at(w, i)->name) >= 0);
+    cts_test_net_end(&n.net);
     cts_text_free(&batch);
     cts_golden_close(w);
     cts_golden_close(g);
@@ -268,7 +247,7 @@ static void test_base(void **state)
     all = cts_test_alloc((size_t)(batch.n_seq * (n.layers + 1)) * h * sizeof *all);
     for (int64_t l = 0; l <= n.layers; l++) {
         snprintf(name, sizeof name, "hidden%lld", (long long)l);
-        v = cts_test_read(&n.run, name, NULL);
+        v = cts_test_read(&n.net.run, name, NULL);
         for (int64_t s = 0; s < batch.n_seq; s++)
             memcpy(all + (size_t)(s * (n.layers + 1) + l) * h, v + (size_t)batch.first[s] * h, h * sizeof *v);
         free(v);
@@ -276,7 +255,7 @@ static void test_base(void **state)
     assert_true(cts_golden_near(g, "cls.layers", all, (size_t)(batch.n_seq * (n.layers + 1)) * h, -1, 0));
     free(all);
     snprintf(name, sizeof name, "hidden%lld", (long long)n.layers);
-    v = cts_test_read(&n.run, name, NULL);
+    v = cts_test_read(&n.net.run, name, NULL);
     for (int64_t s = 0; s < batch.n_seq; s++) { /* stored for the sequences that fill the width */
         snprintf(name, sizeof name, "last_hidden_state.seq%lld", (long long)s);
         if (!cts_golden_has(g, "%s", name))
@@ -287,7 +266,7 @@ static void test_base(void **state)
     }
     assert_true(last > 0);
     free(v);
-    end(&n);
+    cts_test_net_end(&n.net);
     cts_text_free(&batch);
     cts_golden_close(g);
 }

@@ -17,13 +17,8 @@ typedef struct {
 } scale;
 
 typedef struct {
-    cts_params *params;
-    cts_grads *grads;
-    cts_backend *b;
-    model_run run;
-    cts_encoder_inputs in;
-    cts_encoder_outputs out;
-    cts_tensor *labels, *loss, *d_loss;
+    model_net net;
+    cts_tensor *labels, *loss;
 } network;
 
 static void *config_of(const scale *s, const cts_encoder_def *def)
@@ -48,33 +43,21 @@ static void make(network *n, const scale *s, const cts_golden *g, const char *ba
     assert_non_null(def);
     config = config_of(s, def);
     memset(n, 0, sizeof *n);
-    n->b = cts_test_backend(backend);
-    MUST(cts_params_create(&n->params));
-    MUST(cts_graph_create(&n->run.g, n->params));
-    n->in = cts_encoder_image_inputs(n->run.g, s->v[0], s->v + 1);
-    b = cts_build_make(n->run.g, false);
+    cts_test_net_begin(&n->net, backend);
+    n->net.in = cts_encoder_image_inputs(n->net.run.g, s->v[0], s->v + 1);
+    b = cts_build_make(n->net.run.g, false);
     b.grad = grad;
     b.batch_stats = train;
     b.trace = true;
-    def->build(&b, config, &n->in, &n->out);
+    def->build(&b, config, &n->net.in, &n->net.out);
     free(config);
-    cts_test_weights(n->params, s->stored ? g : NULL, cts_golden_seed(g), s->stored ? s->stored : "", "");
+    cts_test_weights(n->net.params, s->stored ? g : NULL, cts_golden_seed(g), s->stored ? s->stored : "", "");
     if (grad) {
-        n->labels = cts_graph_input(n->run.g, "labels", CTS_F32, 2, n->out.logits->shape, CTS_SYM_BATCH);
-        n->loss = cts_op_sigmoid_bce(n->run.g, n->out.logits, n->labels, NULL);
-        cts_graph_output(n->run.g, n->loss, "loss");
-        MUST(cts_backward(n->run.g, 1, &n->loss, &n->d_loss));
-        MUST(cts_grads_create(&n->grads, n->params));
+        n->labels = cts_graph_input(n->net.run.g, "labels", CTS_F32, 2, n->net.out.logits->shape, CTS_SYM_BATCH);
+        n->loss = cts_op_sigmoid_bce(n->net.run.g, n->net.out.logits, n->labels, NULL);
+        cts_graph_output(n->net.run.g, n->loss, "loss");
     }
-    cts_test_plan(&n->run, n->b, n->grads);
-}
-
-static void end(network *n)
-{
-    cts_test_end(&n->run);
-    cts_grads_destroy(n->grads);
-    cts_params_destroy(n->params);
-    cts_backend_destroy(n->b);
+    cts_test_net_plan(&n->net, n->loss);
 }
 
 static float *input_volume(const scale *s, const cts_golden *g)
@@ -93,7 +76,7 @@ static bool check_tokens(network *n, const scale *s, const cts_golden *g, const 
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const cts_tensor *t;
-        float *got = cts_test_read(&n->run, names[i], &t);
+        float *got = cts_test_read(&n->net.run, names[i], &t);
         char golden[96];
 
         snprintf(golden, sizeof golden, "%s%s.token.%s", s->prefix, mode, names[i]);
@@ -107,7 +90,8 @@ static bool check_tokens(network *n, const scale *s, const cts_golden *g, const 
 static bool check_cells(network *n, const scale *s, const cts_golden *g, const char *mode, const float *labels)
 {
     const cts_tensor *t;
-    float *z = cts_test_read(&n->run, "logits", &t), *cell = cts_test_alloc((size_t)cts_tensor_count(t) * sizeof *cell);
+    float *z = cts_test_read(&n->net.run, "logits", &t),
+          *cell = cts_test_alloc((size_t)cts_tensor_count(t) * sizeof *cell);
     size_t count = (size_t)cts_tensor_count(t);
     char name[96];
     bool ok;
@@ -137,8 +121,8 @@ static bool check_entries(const network *n, const scale *s, const cts_golden *g,
 
     snprintf(name, sizeof name, "%s%s.grad.", s->prefix, mode);
     top = cts_test_largest(g, name);
-    for (int i = 0; i < cts_params_n(n->params); i++) {
-        const cts_param *p = cts_params_get(n->params, i);
+    for (int i = 0; i < cts_params_n(n->net.params); i++) {
+        const cts_param *p = cts_params_get(n->net.params, i);
 
         if (p->state && !train)
             continue;
@@ -146,7 +130,7 @@ static bool check_entries(const network *n, const scale *s, const cts_golden *g,
         if (!cts_golden_has(g, "%s", name))
             fail_msg("%s is not in %s", name, s->file);
         ok &= p->state ? cts_golden_near(g, name, p->data, (size_t)p->count, -1, 0)
-                       : cts_golden_near(g, name, n->grads->data[i], (size_t)p->count, GRAD_RELATIVE, 1e-6 * top);
+                       : cts_golden_near(g, name, n->net.grads->data[i], (size_t)p->count, GRAD_RELATIVE, 1e-6 * top);
         compared++;
     }
     assert_true(compared > 0);
@@ -161,18 +145,18 @@ static void pass(const scale *s, const cts_golden *g, const char *backend, bool 
     bool ok;
 
     make(&n, s, g, backend, true, train);
-    MUST(cts_exec_write(n.run.e, n.in.volume, volume));
-    MUST(cts_exec_write(n.run.e, n.labels, labels));
-    MUST(cts_exec_forward(n.run.e, train ? CTS_RUN_UPDATE_STATE : 0));
+    MUST(cts_exec_write(n.net.run.e, n.net.in.volume, volume));
+    MUST(cts_exec_write(n.net.run.e, n.labels, labels));
+    MUST(cts_exec_forward(n.net.run.e, train ? CTS_RUN_UPDATE_STATE : 0));
     ok = check_tokens(&n, s, g, mode);
     ok &= check_cells(&n, s, g, mode, labels);
-    MUST(cts_exec_write(n.run.e, n.d_loss, &one));
-    MUST(cts_exec_backward(n.run.e));
+    MUST(cts_exec_write(n.net.run.e, n.net.d_target, &one));
+    MUST(cts_exec_backward(n.net.run.e));
     ok &= check_entries(&n, s, g, mode, train);
     assert_true(ok);
     free(volume);
     free(labels);
-    end(&n);
+    cts_test_net_end(&n.net);
 }
 
 static cts_golden *open_mini(scale *s)
@@ -213,11 +197,11 @@ static void test_inference(void **state)
 
     (void)state;
     make(&n, &s, g, NULL, false, false);
-    MUST(cts_exec_write(n.run.e, n.in.volume, volume));
-    MUST(cts_exec_forward(n.run.e, 0));
+    MUST(cts_exec_write(n.net.run.e, n.net.in.volume, volume));
+    MUST(cts_exec_forward(n.net.run.e, 0));
     assert_true(check_tokens(&n, &s, g, "eval"));
     free(volume);
-    end(&n);
+    cts_test_net_end(&n.net);
     cts_golden_close(g);
 }
 
@@ -260,14 +244,14 @@ static void test_published_size(void **state)
     (void)state;
     volume = input_volume(&s, g);
     make(&n, &s, g, NULL, false, false);
-    MUST(cts_exec_write(n.run.e, n.in.volume, volume));
+    MUST(cts_exec_write(n.net.run.e, n.net.in.volume, volume));
     free(volume);
-    MUST(cts_exec_forward(n.run.e, 0));
+    MUST(cts_exec_forward(n.net.run.e, 0));
     s.prefix = "";
     assert_true(check_tokens(&n, &s, g, "full"));
     assert_true(check_cells(&n, &s, g, "full", labels));
     free(labels);
-    end(&n);
+    cts_test_net_end(&n.net);
     cts_golden_close(g);
 }
 

@@ -55,26 +55,13 @@ static int tear_down(void **state)
     return 0;
 }
 
-typedef struct {
-    cts_params *params;
-    cts_grads *grads;
-    cts_backend *b;
-    model_run run;
-    cts_encoder_inputs in;
-    cts_encoder_outputs out;
-    cts_tensor *d_out;
-} network;
-
 enum { EVAL = 0, TRAIN = 1, RECOMPUTE = 2, TRACE = 4 };
 
-static void make(network *n, const fixture *f, const char *backend, int flags)
+static void make(model_net *n, const fixture *f, const char *backend, int flags)
 {
     cts_build b;
 
-    memset(n, 0, sizeof *n);
-    n->b = cts_test_backend(backend);
-    MUST(cts_params_create(&n->params));
-    MUST(cts_graph_create(&n->run.g, n->params));
+    cts_test_net_begin(n, backend);
     n->in = cts_encoder_image_inputs(n->run.g, f->v[0], f->v + 1);
     n->in.volume->want_grad = flags & TRAIN;
     b = cts_build_make(n->run.g, flags & TRAIN);
@@ -85,20 +72,8 @@ static void make(network *n, const fixture *f, const char *backend, int flags)
     if (!(flags & TRAIN))
         cts_graph_output(n->run.g, n->out.vector, "vector");
     cts_ctclip_weights(n->params, f->g, f->seed, "weight.", "");
-    if (flags & TRAIN) {
-        MUST(cts_backward(n->run.g, 1, &n->out.tokens, &n->d_out));
-        MUST(cts_grads_create(&n->grads, n->params));
-    }
-    cts_test_plan(&n->run, n->b, n->grads);
+    cts_test_net_plan(n, flags & TRAIN ? n->out.tokens : NULL);
     MUST(cts_exec_write(n->run.e, n->in.volume, f->video));
-}
-
-static void end(network *n)
-{
-    cts_test_end(&n->run);
-    cts_grads_destroy(n->grads);
-    cts_params_destroy(n->params);
-    cts_backend_destroy(n->b);
 }
 
 /* ---- forward --------------------------------------------------------------------------------------------------- */
@@ -116,7 +91,7 @@ static float *to_slabs(const float *x, const int64_t grid[5])
     return y;
 }
 
-static bool activation(network *n, const fixture *f, const char *name)
+static bool activation(model_net *n, const fixture *f, const char *name)
 {
     bool columns = !strncmp(name, "temporal.", 9);
     const cts_tensor *t;
@@ -132,7 +107,7 @@ static bool activation(network *n, const fixture *f, const char *name)
     return ok;
 }
 
-static bool same_codes(network *n, const fixture *f)
+static bool same_codes(model_net *n, const fixture *f)
 {
     const cts_tensor *t = cts_graph_find(n->run.g, "vq_indices");
     int64_t *want = cts_golden_need_ints(f->g, "out.indices"), count, differ = 0;
@@ -158,7 +133,7 @@ static void forward_on(const fixture *f, const char *backend)
     int seen = 0;
     bool ok = true;
     float *v;
-    network n;
+    model_net n;
 
     make(&n, f, backend, TRACE);
     MUST(cts_exec_forward(n.run.e, 0));
@@ -177,7 +152,7 @@ static void forward_on(const fixture *f, const char *backend)
     ok &= cts_golden_near(f->g, "out.tokens", v, (size_t)cts_tensor_count(n.out.tokens), ACTIVATION, 0);
     assert_true(ok);
     free(v);
-    end(&n);
+    cts_test_net_end(&n);
 }
 
 static void test_forward(void **state)
@@ -193,7 +168,7 @@ static void test_vector(void **state)
     int64_t t = f->grid[1], slab = f->grid[2] * f->grid[3] * f->grid[4];
     float *want = cts_golden_need_floats(f->g, "out.tokens"), *got;
     double worst = 0, scale = cts_golden_rms(want, (size_t)(f->grid[0] * t * slab));
-    network n;
+    model_net n;
 
     make(&n, f, NULL, EVAL);
     MUST(cts_exec_forward(n.run.e, 0));
@@ -211,7 +186,7 @@ static void test_vector(void **state)
     assert_true(worst <= ACTIVATION * scale);
     free(want);
     free(got);
-    end(&n);
+    cts_test_net_end(&n);
 }
 
 /* ---- training -------------------------------------------------------------------------------------------------- */
@@ -226,7 +201,7 @@ static float *loss_weight(const fixture *f, size_t *count)
     return w;
 }
 
-static bool code_book(const network *n, const fixture *f)
+static bool code_book(const model_net *n, const fixture *f)
 {
     static const char *const entry[2] = {"embed", "cluster_size"};
     char name[64], golden[64];
@@ -249,7 +224,7 @@ static void train_on(const fixture *f, const char *backend)
     float *w, *out, *d_video, loss;
     size_t count;
     bool ok;
-    network n;
+    model_net n;
 
     make(&n, f, backend, TRAIN);
     w = loss_weight(f, &count);
@@ -259,7 +234,7 @@ static void train_on(const fixture *f, const char *backend)
     loss = (float)cts_test_dot(out, w, count);
     ok &= cts_ctclip_max_near(f->g, "train.loss", &loss, 1, 1e-5, 5e-6);
     ok &= code_book(&n, f);
-    MUST(cts_exec_write(n.run.e, n.d_out, w));
+    MUST(cts_exec_write(n.run.e, n.d_target, w));
     MUST(cts_exec_backward(n.run.e));
     ok &= cts_ctclip_grads_near(f->g, "grad.", n.params, n.grads, GRADIENT);
     d_video = cts_test_read(&n.run, "d.volume", NULL);
@@ -270,7 +245,7 @@ static void train_on(const fixture *f, const char *backend)
     free(w);
     free(out);
     free(d_video);
-    end(&n);
+    cts_test_net_end(&n);
 }
 
 static void test_train(void **state)
@@ -285,13 +260,13 @@ static void test_recompute(void **state)
     const fixture *f = *state;
     size_t bytes[2], count;
     float *w = loss_weight(f, &count);
-    network n[2];
+    model_net n[2];
 
     for (int i = 0; i < 2; i++) {
         make(&n[i], f, NULL, TRAIN | (i ? RECOMPUTE : 0));
         bytes[i] = cts_plan_get_info(n[i].run.plan).arena_bytes;
         MUST(cts_exec_forward(n[i].run.e, 0));
-        MUST(cts_exec_write(n[i].run.e, n[i].d_out, w));
+        MUST(cts_exec_write(n[i].run.e, n[i].d_target, w));
         MUST(cts_exec_backward(n[i].run.e));
     }
     for (int k = 0; k < n[0].grads->n; k++)
@@ -300,8 +275,8 @@ static void test_recompute(void **state)
     print_message("arena %zu bytes, with recompute %zu\n", bytes[0], bytes[1]);
     assert_true(bytes[1] < bytes[0]);
     free(w);
-    end(&n[0]);
-    end(&n[1]);
+    cts_test_net_end(&n[0]);
+    cts_test_net_end(&n[1]);
 }
 
 /* Where the file has weights, volume and loss weights, the formula gives the same numbers. */
@@ -312,7 +287,7 @@ static void test_formula(void **state)
     cts_params *formula;
     int compared = 0;
     size_t count;
-    network n;
+    model_net n;
 
     make(&n, f, NULL, TRAIN);
     formula = n.params;
@@ -340,7 +315,7 @@ static void test_formula(void **state)
     print_message("%d weights compared\n", compared);
     free(v);
     free(w);
-    end(&n);
+    cts_test_net_end(&n);
 }
 
 /* ---- configurations ---------------------------------------------------------------------------------------------- */

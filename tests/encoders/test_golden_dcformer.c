@@ -40,26 +40,13 @@ static int tear_down(void **state)
     return 0;
 }
 
-typedef struct {
-    cts_params *params;
-    cts_grads *grads;
-    cts_backend *b;
-    model_run run;
-    cts_encoder_inputs in;
-    cts_encoder_outputs out;
-    cts_tensor *d_out;
-} network;
-
 enum { EVAL = 0, GRAD = 1, TRAIN = 2, RECOMPUTE = 4 };
 
-static void make(network *n, const fixture *f, const char *backend, const int64_t volume[4], int flags)
+static void make(model_net *n, const fixture *f, const char *backend, const int64_t volume[4], int flags)
 {
     cts_build b;
 
-    memset(n, 0, sizeof *n);
-    n->b = cts_test_backend(backend);
-    MUST(cts_params_create(&n->params));
-    MUST(cts_graph_create(&n->run.g, n->params));
+    cts_test_net_begin(n, backend);
     n->in = cts_encoder_image_inputs(n->run.g, volume[0], volume + 1);
     b = cts_build_make(n->run.g, false);
     b.grad = flags & GRAD;
@@ -69,22 +56,10 @@ static void make(network *n, const fixture *f, const char *backend, const int64_
     n->in.volume->want_grad = flags & GRAD;
     f->def->build(&b, f->config, &n->in, &n->out);
     cts_test_weights(n->params, f->g, f->seed, "weight.", "");
-    if (flags & GRAD) {
-        MUST(cts_backward(n->run.g, 1, &n->out.tokens, &n->d_out));
-        MUST(cts_grads_create(&n->grads, n->params));
-    }
-    cts_test_plan(&n->run, n->b, n->grads);
+    cts_test_net_plan(n, flags & GRAD ? n->out.tokens : NULL);
 }
 
-static void end(network *n)
-{
-    cts_test_end(&n->run);
-    cts_grads_destroy(n->grads);
-    cts_params_destroy(n->params);
-    cts_backend_destroy(n->b);
-}
-
-static void run_volume(network *n, const float *volume)
+static void run_volume(model_net *n, const float *volume)
 {
     MUST(cts_exec_write(n->run.e, n->in.volume, volume));
     MUST(cts_exec_forward(n->run.e, 0));
@@ -105,7 +80,7 @@ static void odd_on(const fixture *f, const char *backend)
     float *volume = cts_golden_need_floats(f->g, "odd.input");
     bool ok = true;
     int64_t v[4];
-    network n;
+    model_net n;
 
     volume_shape(f->g, v, "odd.input");
     make(&n, f, backend, v, EVAL);
@@ -119,7 +94,7 @@ static void odd_on(const fixture *f, const char *backend)
     }
     assert_true(ok);
     free(volume);
-    end(&n);
+    cts_test_net_end(&n);
 }
 
 static void test_odd_sizes(void **state)
@@ -137,7 +112,7 @@ static void test_tiny_sizes(void **state)
     for (;; cases++) {
         float *volume;
         int64_t v[4];
-        network n;
+        model_net n;
 
         snprintf(name, sizeof name, "tiny%d.input", cases);
         if (!cts_golden_has(f->g, "%s", name))
@@ -149,7 +124,7 @@ static void test_tiny_sizes(void **state)
         snprintf(name, sizeof name, "tiny%d.output", cases);
         assert_true(cts_test_grid_near(&n.run, "stage4", f->g, name, -1, 0));
         free(volume);
-        end(&n);
+        cts_test_net_end(&n);
     }
     assert_true(cases > 0);
 }
@@ -169,7 +144,7 @@ static float *input_volume(const fixture *f, int64_t v[4])
     return p;
 }
 
-static bool check_gradients(const network *n, const fixture *f, const char *mode)
+static bool check_gradients(const model_net *n, const fixture *f, const char *mode)
 {
     char prefix[32], name[256];
     double top;
@@ -192,7 +167,7 @@ static bool check_gradients(const network *n, const fixture *f, const char *mode
     return ok;
 }
 
-static bool check_running_statistics(const network *n, const fixture *f)
+static bool check_running_statistics(const model_net *n, const fixture *f)
 {
     char name[256];
     bool ok = true;
@@ -219,7 +194,7 @@ static void pass(const fixture *f, const char *backend, const char *mode)
     const cts_tensor *t;
     char name[64];
     size_t count;
-    network n;
+    model_net n;
 
     volume = input_volume(f, v);
     make(&n, f, backend, v, GRAD | (train ? TRAIN : EVAL));
@@ -249,7 +224,7 @@ static void pass(const fixture *f, const char *backend, const char *mode)
     ok &= cts_golden_near(f->g, name, &loss, 1, 1e-5, 1e-6 * (want < 0 ? -want : want));
 
     ours = cts_test_ours(weight, shape);
-    MUST(cts_exec_write(n.run.e, n.d_out, ours));
+    MUST(cts_exec_write(n.run.e, n.d_target, ours));
     MUST(cts_exec_backward(n.run.e));
     ok &= check_gradients(&n, f, mode);
     d_volume = cts_test_read(&n.run, "d.volume", NULL);
@@ -265,7 +240,7 @@ static void pass(const fixture *f, const char *backend, const char *mode)
     free(weight);
     free(ours);
     free(d_volume);
-    end(&n);
+    cts_test_net_end(&n);
 }
 
 static void test_eval(void **state)
@@ -284,7 +259,7 @@ static void test_recompute(void **state)
     const fixture *f = *state;
     size_t bytes[2];
     float *volume, *weight = NULL;
-    network n[2];
+    model_net n[2];
     int64_t v[4];
 
     volume = input_volume(f, v);
@@ -298,7 +273,7 @@ static void test_recompute(void **state)
             cts_formula_fill(weight, count, f->seed, "loss.weight", 0, 1);
         }
         run_volume(&n[i], volume);
-        MUST(cts_exec_write(n[i].run.e, n[i].d_out, weight));
+        MUST(cts_exec_write(n[i].run.e, n[i].d_target, weight));
         MUST(cts_exec_backward(n[i].run.e));
     }
     for (int k = 0; k < n[0].grads->n; k++)
@@ -308,8 +283,8 @@ static void test_recompute(void **state)
     assert_true(bytes[1] < bytes[0]);
     free(volume);
     free(weight);
-    end(&n[0]);
-    end(&n[1]);
+    cts_test_net_end(&n[0]);
+    cts_test_net_end(&n[1]);
 }
 
 int main(void)

@@ -102,6 +102,31 @@ void cts_test_end(model_run *r)
     memset(r, 0, sizeof *r);
 }
 
+void cts_test_net_begin(model_net *n, const char *backend)
+{
+    memset(n, 0, sizeof *n);
+    n->b = cts_test_backend(backend);
+    MUST(cts_params_create(&n->params));
+    MUST(cts_graph_create(&n->run.g, n->params));
+}
+
+void cts_test_net_plan(model_net *n, cts_tensor *target)
+{
+    if (target) {
+        MUST(cts_backward(n->run.g, 1, &target, &n->d_target));
+        MUST(cts_grads_create(&n->grads, n->params));
+    }
+    cts_test_plan(&n->run, n->b, n->grads);
+}
+
+void cts_test_net_end(model_net *n)
+{
+    cts_test_end(&n->run);
+    cts_grads_destroy(n->grads);
+    cts_params_destroy(n->params);
+    cts_backend_destroy(n->b);
+}
+
 float *cts_test_read(model_run *r, const char *name, const cts_tensor **t)
 {
     const cts_tensor *o = cts_graph_find(r->g, name);

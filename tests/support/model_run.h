@@ -50,6 +50,23 @@ void cts_test_plan(model_run *r, cts_backend *b, cts_grads *grads);
 /* End all three. */
 void cts_test_end(model_run *r);
 
+/* One encoder on a back end of its own: begin, build() with in and out, weights, plan, run, end. */
+typedef struct {
+    cts_params *params;
+    cts_grads *grads; /* NULL without a target */
+    cts_backend *b;
+    model_run run;
+    cts_encoder_inputs in;
+    cts_encoder_outputs out;
+    cts_tensor *d_target;
+} model_net;
+
+/* Back end (NULL = the chosen one), no parameters, an empty graph. */
+void cts_test_net_begin(model_net *n, const char *backend);
+/* Gradients of everything by `target` (NULL = inference), whose own gradient is to be written to d_target; the plan. */
+void cts_test_net_plan(model_net *n, cts_tensor *target);
+void cts_test_net_end(model_net *n);
+
 /* The output `name` of the last run, malloc'd. */
 float *cts_test_read(model_run *r, const char *name, const cts_tensor **t);
 
