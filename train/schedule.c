@@ -8,13 +8,14 @@
 
 double cts_schedule_lr(const cts_schedule *s, int64_t step)
 {
+    int64_t warmup = s->warmup_part > 0 ? (int64_t)(s->warmup_part * (double)s->steps) : s->warmup;
     double part;
 
-    if (step < s->warmup)
-        return s->lr * (double)(step + 1) / (double)s->warmup;
-    if (s->kind == CTS_SCHEDULE_CONSTANT || s->steps <= s->warmup)
+    if (step < warmup)
+        return s->lr * (double)(step + 1) / (double)warmup;
+    if (s->kind == CTS_SCHEDULE_CONSTANT || s->steps <= warmup)
         return s->lr;
-    part = fmin(1.0, (double)(step - s->warmup) / (double)(s->steps - s->warmup));
+    part = fmin(1.0, (double)(step - warmup) / (double)(s->steps - warmup));
     return s->min_lr + 0.5 * (s->lr - s->min_lr) * (1.0 + cos(3.14159265358979323846 * part));
 }
 

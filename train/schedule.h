@@ -10,6 +10,7 @@ typedef struct {
     cts_schedule_kind kind;
     double lr, min_lr;     /* peak; floor of the cosine */
     int64_t warmup, steps; /* linear from lr / warmup up to lr over `warmup` steps; cosine ends at `steps` */
+    double warmup_part;    /* > 0: `warmup` is this part of the steps instead, so that it follows their number */
 } cts_schedule;
 
 /* Rate of step 0, 1, 2, ... */

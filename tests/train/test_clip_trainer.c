@@ -124,18 +124,19 @@ static cts_clip *make_model(void)
 
 static cts_clip_train_config make_config(int64_t steps)
 {
-    return (cts_clip_train_config){.loss = CTS_LOSS_INFONCE,
-                                   .max_tokens = 16,
-                                   .loop = {.adamw = {0.9, 0.98, 1e-6, 0.01, 1.0},
-                                            .schedule = {CTS_SCHEDULE_COSINE, 3e-3, 1e-4, 5, steps},
-                                            .batch = 8,
-                                            .accumulate = 1,
-                                            .shuffle = true,
-                                            .seed = SEED,
-                                            .loader_threads = 2,
-                                            .cache_bytes = 1 << 20,
-                                            .keep = 2,
-                                            .data_digest = "test"}};
+    return (cts_clip_train_config){
+        .loss = CTS_LOSS_INFONCE,
+        .max_tokens = 16,
+        .loop = {.adamw = {0.9, 0.98, 1e-6, 0.01, 1.0},
+                 .schedule = {.kind = CTS_SCHEDULE_COSINE, .lr = 3e-3, .min_lr = 1e-4, .warmup = 5, .steps = steps},
+                 .batch = 8,
+                 .accumulate = 1,
+                 .shuffle = true,
+                 .seed = SEED,
+                 .loader_threads = 2,
+                 .cache_bytes = 1 << 20,
+                 .keep = 2,
+                 .data_digest = "test"}};
 }
 
 static int train(cts_clip *m, world *w, const cts_clip_train_config *c, int threads, cts_train_result *result)
@@ -389,13 +390,17 @@ static void test_order_is_a_permutation_of_each_epoch(void **state)
 
 static void test_schedule(void **state)
 {
-    cts_schedule s = {CTS_SCHEDULE_COSINE, 1.0, 0.1, 10, 110};
+    cts_schedule s = {.kind = CTS_SCHEDULE_COSINE, .lr = 1.0, .min_lr = 0.1, .warmup = 10, .steps = 110};
 
     (void)state;
     assert_true(fabs(cts_schedule_lr(&s, 0) - 0.1) < 1e-12);
     assert_true(fabs(cts_schedule_lr(&s, 9) - 1.0) < 1e-12);
     assert_true(fabs(cts_schedule_lr(&s, 60) - 0.55) < 1e-12);
     assert_true(fabs(cts_schedule_lr(&s, 110) - 0.1) < 1e-12);
+    s.warmup_part = 0.4; /* instead of the 10 steps */
+    s.steps = 50;
+    assert_true(fabs(cts_schedule_lr(&s, 9) - 0.5) < 1e-12);
+    assert_true(fabs(cts_schedule_lr(&s, 35) - 0.55) < 1e-12);
     s.kind = CTS_SCHEDULE_CONSTANT;
     assert_true(fabs(cts_schedule_lr(&s, 5000) - 1.0) < 1e-12);
 }

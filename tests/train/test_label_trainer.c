@@ -118,16 +118,17 @@ static cts_clip *make_model(const char *text)
 
 static cts_label_config make_config(int64_t steps)
 {
-    return (cts_label_config){.loop = {.adamw = {0.9, 0.999, 1e-8, 0.01, 1.0},
-                                       .schedule = {CTS_SCHEDULE_COSINE, 3e-3, 1e-4, 5, steps},
-                                       .batch = 4,
-                                       .accumulate = 1,
-                                       .shuffle = true,
-                                       .seed = SEED,
-                                       .loader_threads = 2,
-                                       .cache_bytes = 1 << 20,
-                                       .keep = 2,
-                                       .data_digest = "test"}};
+    return (cts_label_config){
+        .loop = {.adamw = {0.9, 0.999, 1e-8, 0.01, 1.0},
+                 .schedule = {.kind = CTS_SCHEDULE_COSINE, .lr = 3e-3, .min_lr = 1e-4, .warmup = 5, .steps = steps},
+                 .batch = 4,
+                 .accumulate = 1,
+                 .shuffle = true,
+                 .seed = SEED,
+                 .loader_threads = 2,
+                 .cache_bytes = 1 << 20,
+                 .keep = 2,
+                 .data_digest = "test"}};
 }
 
 static int train(cts_clip *m, world *w, const cts_label_config *c, cts_train_result *result)
