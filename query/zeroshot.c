@@ -74,6 +74,20 @@ static int average(cts_zeroshot *z)
     return rc;
 }
 
+/* SHA-256 over the texts, each with its end. */
+static int digest_of(char out[CTS_DIGEST_HEX], const char *const *texts, size_t n)
+{
+    cts_digest *d = NULL;
+    int rc = cts_digest_create(&d);
+
+    for (size_t i = 0; !rc && i < n; i++)
+        cts_digest_update(d, texts[i], strlen(texts[i]) + 1);
+    if (!rc)
+        rc = cts_digest_finish(d, out);
+    cts_digest_destroy(d);
+    return rc;
+}
+
 int cts_zeroshot_init_bank(cts_zeroshot *z, cts_engine *e, const cts_prompt_bank *b)
 {
     cts_zeroshot r = {.dim = cts_engine_dim(e), .scale = cts_engine_scale(e)};
@@ -99,7 +113,8 @@ int cts_zeroshot_init_bank(cts_zeroshot *z, cts_engine *e, const cts_prompt_bank
     snprintf(r.bank, sizeof r.bank, "%s", b->name);
     for (int side = 0; side < 2; side++)
         snprintf(r.example[side], sizeof r.example[side], "%s", b->text[SHOWN][0][side]);
-    if ((rc = cts_engine_texts(e, texts, n, r.phrasing, NULL)) || (rc = average(&r)))
+    if ((rc = digest_of(r.digest, texts, at)) || (rc = cts_engine_texts(e, texts, n, r.phrasing, NULL)) ||
+        (rc = average(&r)))
         goto out;
     *z = r;
     r = (cts_zeroshot){0}; /* the caller's now */

@@ -8,17 +8,19 @@
 #define CTS_QUERY_ZEROSHOT_H
 
 #include "data/findings.h"
+#include "kernels/base/digest.h"
 #include "query/engine.h"
 #include "query/prompts.h"
 
 typedef struct {
     int64_t dim;
     double scale;
-    float *prompt;           /* [18][2][dim]: affirming, denying */
-    float *phrasing;         /* [sum of pairs][2][dim], finding after finding; NULL = one pair each */
-    int pairs[CTS_FINDINGS]; /* of each finding, 0 with phrasing NULL */
-    char bank[64];           /* name of the prompts */
-    char example[2][160];    /* its first pair, of "Pleural effusion" */
+    float *prompt;               /* [18][2][dim]: affirming, denying */
+    float *phrasing;             /* [sum of pairs][2][dim], finding after finding; NULL = one pair each */
+    int pairs[CTS_FINDINGS];     /* of each finding, 0 with phrasing NULL */
+    char bank[64];               /* name of the prompts */
+    char digest[CTS_DIGEST_HEX]; /* of their texts */
+    char example[2][160];        /* its first pair, of "Pleural effusion" */
 } cts_zeroshot;
 /* Prompts through the text tower, once per model. prompts: a bank's name or file; NULL = what the model's config.json
  * names. */
