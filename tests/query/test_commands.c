@@ -24,56 +24,6 @@
 #define DATA "--reports set/reports.csv --labels set/labels.csv --volumes set/volumes"
 #define TRAIN "train clip --quiet --size 24,32,32 --steps 5 --batch 4 --latent 32 "
 
-/* The command ends with `code`; otherwise what it said is shown. */
-static void runs(int code, const char *arguments)
-{
-    int rc = cts_program_run("%s", arguments);
-
-    if (rc != code)
-        fail_msg("%s: exit code %d, expected %d\n%s%s", arguments, rc, code, cts_program_out(), cts_program_err());
-}
-
-/* The same with bad input: nothing on stdout, `word` in the sentence. */
-static void refuses(int code, const char *arguments, const char *word)
-{
-    runs(code, arguments);
-    if (*cts_program_out() || !strstr(cts_program_err(), word))
-        fail_msg("%s: looked for \"%s\" in:\n%s%s", arguments, word, cts_program_out(), cts_program_err());
-}
-
-/* Every field that a command prints is named in docs/JSON.md. Names that begin with a digit are percentiles. */
-static void documented(const json_t *j)
-{
-    static char *text;
-    const char *key;
-    json_t *value;
-    size_t n, i;
-
-    if (!text)
-        assert_int_equal(cts_file_read(&text, &n, CTS_SOURCE_DIR "/docs/JSON.md", (size_t)1 << 20), CTS_OK);
-    if (json_is_array(j))
-        json_array_foreach(j, i, value) documented(value);
-    json_object_foreach((json_t *)j, key, value)
-    {
-        char name[80];
-
-        snprintf(name, sizeof name, "`%s`", key);
-        if ((key[0] < '0' || key[0] > '9') && !strstr(text, name))
-            fail_msg("docs/JSON.md does not name the field %s", name);
-        documented(value);
-    }
-}
-
-static json_t *json_of(int code, const char *arguments)
-{
-    json_t *j;
-
-    runs(code, arguments);
-    j = cts_program_json();
-    documented(j);
-    return j;
-}
-
 static int64_t int_at(const json_t *j, const char *path)
 {
     const json_t *v = cts_json_at(j, path);
@@ -106,8 +56,7 @@ static size_t size_at(const json_t *j, const char *path)
 /* phantoms, a model, an index, and a second reconstruction of every scan in set2 */
 static int setup(void **state)
 {
-    (void)state;
-    if (cts_program_setup(CTS_BINARY))
+    if (cts_program_setup(state))
         return -1;
     if (cts_program_run("phantom --count 8 --size 32,32,24 --seed 3 --out set --quiet") ||
         cts_program_run(TRAIN DATA " --out run") || cts_program_run("index create ix --model run --quiet " DATA) ||
@@ -120,15 +69,9 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_program_teardown();
-}
-
 static void test_models(void **state)
 {
-    json_t *j = json_of(0, "models --json"), *row;
+    json_t *j = cts_program_json_of(0, "models --json"), *row;
     size_t i;
 
     (void)state;
@@ -146,22 +89,22 @@ static void test_models(void **state)
 /* Fields of the commands whose own tests are elsewhere, in the order documented. */
 static void test_other_json(void **state)
 {
-    json_t *j = json_of(0, "phantom --count 1 --size 24,24,24 --out few --json");
+    json_t *j = cts_program_json_of(0, "phantom --count 1 --size 24,24,24 --out few --json");
 
     (void)state;
     cts_json_keys(j, "out volumes seconds seed masks");
     json_decref(j);
-    j = json_of(0, "inspect set/volumes/train_000001_a_1.nii.gz --json");
+    j = cts_program_json_of(0, "inspect set/volumes/train_000001_a_1.nii.gz --json");
     cts_json_keys(j, "files skipped png");
     json_decref(j);
-    j = json_of(0, "tokenizer train --reports set/reports.csv --vocab 200 --out words.txt --json");
+    j = cts_program_json_of(0, "tokenizer train --reports set/reports.csv --vocab 200 --out words.txt --json");
     cts_json_keys(j, "out kind size texts digest");
     json_decref(j);
-    j = json_of(0, "tokenizer encode --tokenizer words.txt 'no pleural effusion' --json");
+    j = cts_program_json_of(0, "tokenizer encode --tokenizer words.txt 'no pleural effusion' --json");
     cts_json_keys(j, "tokenizer kind digest texts");
     json_decref(j);
-    j = json_of(0, TRAIN DATA " --out valid --val-reports set/reports.csv --val-labels set/labels.csv "
-                              "--val-volumes set/volumes --json");
+    j = cts_program_json_of(0, TRAIN DATA " --out valid --val-reports set/reports.csv --val-labels set/labels.csv "
+                                          "--val-volumes set/volumes --json");
     assert_int_equal(int_at(j, "steps"), 5);
     assert_string_equal(text_at(j, "recall.pool"), "validation");
     json_decref(j);
@@ -169,7 +112,7 @@ static void test_other_json(void **state)
 
 static void test_index_json(void **state)
 {
-    json_t *j = json_of(0, "index create second --model run --json --factory HNSW8 " DATA);
+    json_t *j = cts_program_json_of(0, "index create second --model run --json --factory HNSW8 " DATA);
 
     (void)state;
     cts_json_keys(j, "index added updated present skipped without_report items built orientations warnings");
@@ -181,30 +124,30 @@ static void test_index_json(void **state)
     assert_true(number_at(j, "built.0.recall") <= 1.0);
     json_decref(j);
 
-    j = json_of(0, "index add second --json " DATA); /* all are there: nothing is done, nothing is wrong */
+    j = cts_program_json_of(0, "index add second --json " DATA); /* all are there: nothing is done, nothing is wrong */
     assert_int_equal(int_at(j, "added"), 0);
     assert_int_equal(int_at(j, "present"), N);
     json_decref(j);
 
-    j = json_of(0, "index add second --update --json " DATA);
+    j = cts_program_json_of(0, "index add second --update --json " DATA);
     assert_int_equal(int_at(j, "updated"), N);
     assert_int_equal(int_at(j, "items"), N);
     json_decref(j);
 
-    j = json_of(0, "index remove second train_000001_a_1 train_000002_a_1.nii.gz train_000001_a_1 --json");
+    j = cts_program_json_of(0, "index remove second train_000001_a_1 train_000002_a_1.nii.gz train_000001_a_1 --json");
     cts_json_keys(j, "index removed items");
     assert_int_equal(int_at(j, "removed"), 2);
     assert_int_equal(int_at(j, "items"), N - 2);
     json_decref(j);
-    refuses(2, "index remove second train_000003_a_1 nobody", "nobody"); /* all or none */
+    cts_program_refuses(2, "index remove second train_000003_a_1 nobody", "nobody"); /* all or none */
 
-    j = json_of(0, "index verify second --json");
+    j = cts_program_json_of(0, "index verify second --json");
     cts_json_keys(j, "index ok items vectors holes blocks problems first_problem");
     assert_true(json_is_true(cts_json_at(j, "ok")));
     assert_int_equal(int_at(j, "items"), N - 2);
     json_decref(j);
 
-    j = json_of(0, "index stat second --json");
+    j = cts_program_json_of(0, "index stat second --json");
     cts_json_keys(j,
                   "index format items vectors dim model digests built generation file_bytes map_bytes warnings recipe");
     assert_int_equal(int_at(j, "vectors.image"), N - 2);
@@ -215,24 +158,24 @@ static void test_index_json(void **state)
                   "space factory vectors bytes effort recall recall_k recall_queries added_since removed_since");
     json_decref(j);
 
-    j = json_of(0, "index build second --factory Flat --space text --json");
+    j = cts_program_json_of(0, "index build second --factory Flat --space text --json");
     assert_int_equal(size_at(j, "built"), 1);
     assert_true(json_is_true(cts_json_at(j, "built.0.exact")));
     json_decref(j);
-    runs(0, "index build second --factory HNSW8 --space image");
+    cts_program_runs(0, "index build second --factory HNSW8 --space image");
     assert_non_null(strstr(cts_program_out(), "measured recall@10"));
-    j = json_of(0, "query --index second --text effusion --approx --json");
+    j = cts_program_json_of(0, "query --index second --text effusion --approx --json");
     assert_int_equal(size_at(j, "hits"), N - 2);
     json_decref(j);
-    refuses(2, "index build second --factory nonsense", "nonsense");
-    refuses(2, "index create third --model run --factory nonsense " DATA, "nonsense"); /* before any work */
+    cts_program_refuses(2, "index build second --factory nonsense", "nonsense");
+    cts_program_refuses(2, "index create third --model run --factory nonsense " DATA, "nonsense"); /* before any work */
     assert_false(cts_file_exists("third"));
-    refuses(2, "index create second --model run", "index here already");
+    cts_program_refuses(2, "index create second --model run", "index here already");
 }
 
 static void test_query_json(void **state)
 {
-    json_t *j = json_of(0, "query --index ix --text 'pleural effusion' -k 3 --json"), *hit;
+    json_t *j = cts_program_json_of(0, "query --index ix --text 'pleural effusion' -k 3 --json"), *hit;
     double last = 2.0;
     size_t i;
 
@@ -258,31 +201,32 @@ static void test_query_json(void **state)
     }
     json_decref(j);
 
-    j = json_of(0, "query --index ix --image set/volumes/train_000004_a_1.nii.gz --json");
+    j = cts_program_json_of(0, "query --index ix --image set/volumes/train_000004_a_1.nii.gz --json");
     assert_string_equal(text_at(j, "target"), "text");
     assert_int_equal(size_at(j, "hits"), N);
     json_decref(j);
-    j = json_of(0, "query --index ix --image set/volumes/train_000004_a_1.nii.gz --target image -k 1 --json");
+    j = cts_program_json_of(0,
+                            "query --index ix --image set/volumes/train_000004_a_1.nii.gz --target image -k 1 --json");
     assert_string_equal(text_at(j, "hits.0.id"), "train_000004_a_1"); /* the scan itself */
     assert_true(number_at(j, "hits.0.score") > 0.9999);
     json_decref(j);
-    j = json_of(0, "query --index ix --like train_000004_a_1.nii.gz --json"); /* all but itself */
+    j = cts_program_json_of(0, "query --index ix --like train_000004_a_1.nii.gz --json"); /* all but itself */
     assert_int_equal(size_at(j, "hits"), N - 1);
     json_decref(j);
 
     assert_int_equal(cts_program_shell("printf 'There is a pleural effusion.\\n' >report.txt"), 0);
-    j = json_of(0, "query --index ix --report report.txt --json");
+    j = cts_program_json_of(0, "query --index ix --report report.txt --json");
     last = number_at(j, "hits.0.score");
     json_decref(j);
-    j = json_of(0, "query --index ix --report 'There is a pleural effusion.' --json");
+    j = cts_program_json_of(0, "query --index ix --report 'There is a pleural effusion.' --json");
     if (!(fabs(number_at(j, "hits.0.score") - last) < 1e-6))
         fail_msg("the same report from a file and from the command line give different scores");
     json_decref(j);
-    refuses(3, "query --index ix --report report.tx", "report.tx");
-    refuses(2, "query --index ix --like nobody", "nobody");
-    refuses(2, "query --index ix --text ''", "empty");
+    cts_program_refuses(3, "query --index ix --report report.tx", "report.tx");
+    cts_program_refuses(2, "query --index ix --like nobody", "nobody");
+    cts_program_refuses(2, "query --index ix --text ''", "empty");
 
-    runs(0, "query --index ix --text 'pleural effusion' -k 2");
+    cts_program_runs(0, "query --index ix --text 'pleural effusion' -k 2");
     assert_non_null(strstr(cts_program_out(), "   1  "));
     assert_non_null(strstr(cts_program_out(), "against 8 image vectors, exactly"));
 }
@@ -318,12 +262,12 @@ static void test_filters_and_groups(void **state)
     assert_in_range(with, 1, N - 1);
     assert_int_equal(with + hits_with("label!=lung_nodule", false), N);
 
-    runs(0, "index create groups --model run " DATA);
-    runs(0, "index add groups --reports set2/reports.csv --labels set2/labels.csv --volumes set2/volumes");
-    j = json_of(0, "query --index groups --text lungs -k 100 --json");
+    cts_program_runs(0, "index create groups --model run " DATA);
+    cts_program_runs(0, "index add groups --reports set2/reports.csv --labels set2/labels.csv --volumes set2/volumes");
+    j = cts_program_json_of(0, "query --index groups --text lungs -k 100 --json");
     assert_int_equal(size_at(j, "hits"), 2 * N);
     json_decref(j);
-    j = json_of(0, "query --index groups --text lungs -k 100 --group scan --json");
+    j = cts_program_json_of(0, "query --index groups --text lungs -k 100 --group scan --json");
     assert_int_equal(size_at(j, "hits"), N);
     json_array_foreach(cts_json_at(j, "hits"), i, hit)
     {
@@ -331,17 +275,17 @@ static void test_filters_and_groups(void **state)
         snprintf(seen, sizeof seen, "%s", text_at(hit, "scan"));
     }
     json_decref(j);
-    j = json_of(0, "eval recall --index groups --pool scan-first --json");
+    j = cts_program_json_of(0, "eval recall --index groups --pool scan-first --json");
     assert_int_equal(int_at(j, "n"), N);
     json_decref(j);
-    j = json_of(0, "eval recall --index groups --json");
+    j = cts_program_json_of(0, "eval recall --index groups --json");
     assert_int_equal(int_at(j, "n"), 2 * N);
     json_decref(j);
 }
 
 static void test_score_json(void **state)
 {
-    json_t *j = json_of(0, "score --model run set/volumes/train_000001_a_1.nii.gz --json"), *k;
+    json_t *j = cts_program_json_of(0, "score --model run set/volumes/train_000001_a_1.nii.gz --json"), *k;
 
     (void)state;
     cts_json_keys(j, "volume prompts findings orientation warnings");
@@ -354,19 +298,20 @@ static void test_score_json(void **state)
         assert_string_equal(text_at(row, "name"), cts_findings[f].name);
         assert_true(number_at(row, "probability") >= 0.0 && number_at(row, "probability") <= 1.0);
     }
-    k = json_of(0, "score --index ix set/volumes/train_000001_a_1.nii.gz set/volumes/train_000002_a_1.nii.gz --json");
+    k = cts_program_json_of(
+        0, "score --index ix set/volumes/train_000001_a_1.nii.gz set/volumes/train_000002_a_1.nii.gz --json");
     cts_json_keys(k, "volumes skipped");
     assert_true(json_equal(j, json_array_get(cts_json_at(k, "volumes"), 0)));
     json_decref(j);
     json_decref(k);
-    runs(0, "score --model run set/volumes/train_000001_a_1.nii.gz");
+    cts_program_runs(0, "score --model run set/volumes/train_000001_a_1.nii.gz");
     assert_non_null(strstr(cts_program_out(), "Pleural effusion"));
 }
 
 /* Rows of the .npy are the vectors of the index: their inner products are the scores of --like. */
 static void test_embed(void **state)
 {
-    json_t *j = json_of(0, "embed --model run --volumes set/volumes --out v.npy --json"), *side = NULL;
+    json_t *j = cts_program_json_of(0, "embed --model run --volumes set/volumes --out v.npy --json"), *side = NULL;
     float *rows = NULL;
     size_t n, d;
     char *path = cts_path_join(cts_program_dir(), "v.npy");
@@ -379,18 +324,18 @@ static void test_embed(void **state)
     assert_int_equal(d, DIM);
     assert_int_equal(cts_program_shell("cat v.json"), 0);
     side = cts_program_json();
-    documented(side);
+    cts_json_documented(side);
     cts_json_keys(side, "what n d skipped model digests recipe report_text warnings orientations ids volumes");
     assert_string_equal(text_at(side, "what"), "image");
     assert_string_equal(text_at(side, "ids.0"), "train_000001_a_1");
     assert_string_equal(text_at(side, "volumes.0"), "train_000001_a_1.nii.gz");
     assert_int_equal(size_at(side, "ids"), N);
-    j = json_of(0, "index stat ix --json");
+    j = cts_program_json_of(0, "index stat ix --json");
     assert_true(json_equal(cts_json_at(j, "digests"), cts_json_at(side, "digests")));
     json_decref(j);
     json_decref(side);
 
-    j = json_of(0, "query --index ix --like train_000001_a_1 -k 1 --json");
+    j = cts_program_json_of(0, "query --index ix --like train_000001_a_1 -k 1 --json");
     for (size_t i = 1, best = (size_t)atoi(text_at(j, "hits.0.id") + strlen("train_")) - 1; i < N; i++) {
         double s = 0.0;
 
@@ -403,7 +348,7 @@ static void test_embed(void **state)
     free(rows);
     free(path);
 
-    j = json_of(0, "embed --model run --text --reports set/reports.csv --out t.npy --json");
+    j = cts_program_json_of(0, "embed --model run --text --reports set/reports.csv --out t.npy --json");
     assert_string_equal(text_at(j, "what"), "text");
     assert_int_equal(int_at(j, "n"), N);
     json_decref(j);
@@ -421,7 +366,8 @@ static void same_figures(json_t *a, json_t *b)
 
 static void test_eval(void **state)
 {
-    json_t *a = json_of(0, "eval recall --index ix --json"), *b = json_of(0, "eval recall --json --model run " DATA);
+    json_t *a = cts_program_json_of(0, "eval recall --index ix --json"),
+           *b = cts_program_json_of(0, "eval recall --json --model run " DATA);
     const char *const ks[] = {"r@1", "r@5", "r@10", "r@50", "r@100"};
 
     (void)state;
@@ -439,8 +385,8 @@ static void test_eval(void **state)
     json_decref(a);
     json_decref(b);
 
-    a = json_of(0, "eval zeroshot --index ix --json");
-    b = json_of(0, "eval zeroshot --json --model run --labels set/labels.csv --volumes set/volumes");
+    a = cts_program_json_of(0, "eval zeroshot --index ix --json");
+    b = cts_program_json_of(0, "eval zeroshot --json --model run --labels set/labels.csv --volumes set/volumes");
     cts_json_keys(a,
                   "protocol protocol_name pool pool_rule n skipped unlabelled auroc_macro findings n_validation values "
                   "rules labels bootstrap inputs remarks warnings seconds");
@@ -448,28 +394,29 @@ static void test_eval(void **state)
     same_figures(a, b);
     json_decref(a);
     json_decref(b);
-    a = json_of(0, "eval map --index ix -k 1,5 --json");
-    b = json_of(0, "eval map --json --model run -k 1,5 --labels set/labels.csv --volumes set/volumes");
+    a = cts_program_json_of(0, "eval map --index ix -k 1,5 --json");
+    b = cts_program_json_of(0, "eval map --json --model run -k 1,5 --labels set/labels.csv --volumes set/volumes");
     same_figures(a, b);
     json_decref(a);
     json_decref(b);
-    runs(0, "eval recall --index ix");
+    cts_program_runs(0, "eval recall --index ix");
     assert_non_null(strstr(cts_program_out(), "random"));
-    runs(0, "eval zeroshot --index ix --html z.html --csv z.csv");
+    cts_program_runs(0, "eval zeroshot --index ix --html z.html --csv z.csv");
     assert_non_null(strstr(cts_program_out(), "macro"));
     assert_int_equal(cts_program_shell("test -s z.html -a -s z.csv"), 0);
 
     /* vectors that `embed` wrote are an index without an index */
-    runs(0, "embed --model run --volumes set/volumes --out i.npy --quiet");
-    runs(0, "embed --model run --reports set/reports.csv --text --out t.npy --quiet");
-    a = json_of(0, "eval recall --index ix --json");
-    b = json_of(0, "eval recall --images i.npy --texts t.npy --json");
+    cts_program_runs(0, "embed --model run --volumes set/volumes --out i.npy --quiet");
+    cts_program_runs(0, "embed --model run --reports set/reports.csv --text --out t.npy --quiet");
+    a = cts_program_json_of(0, "eval recall --index ix --json");
+    b = cts_program_json_of(0, "eval recall --images i.npy --texts t.npy --json");
     assert_true(json_equal(cts_json_at(a, "values"), cts_json_at(b, "values")));
     json_decref(a);
     json_decref(b);
-    a = json_of(0, "eval zeroshot --index ix --bootstrap 20 --json");
-    b = json_of(0, "eval classify --images i.npy --model run --labels set/labels.csv --val-images i.npy --val-labels "
-                   "set/labels.csv --bootstrap 20 --json"); /* scores by the model's prompts */
+    a = cts_program_json_of(0, "eval zeroshot --index ix --bootstrap 20 --json");
+    b = cts_program_json_of(
+        0, "eval classify --images i.npy --model run --labels set/labels.csv --val-images i.npy --val-labels "
+           "set/labels.csv --bootstrap 20 --json"); /* scores by the model's prompts */
     assert_int_equal(int_at(b, "n_validation"), N);
     assert_true(json_equal(cts_json_at(a, "values.0"), cts_json_at(b, "values.0")));
     json_decref(a);
@@ -482,27 +429,27 @@ static void test_mismatch(void **state)
 {
     (void)state;
     assert_int_equal(cts_program_run(TRAIN DATA " --seed 2 --out other"), 0);
-    refuses(4, "query --index ix --text a --model other", "made with another model");
-    refuses(4, "index add ix --model other " DATA, "made with another model");
-    refuses(4, "index stat ix --model other", "made with another model");
-    refuses(4, "eval zeroshot --index ix --model other", "made with another model");
+    cts_program_refuses(4, "query --index ix --text a --model other", "made with another model");
+    cts_program_refuses(4, "index add ix --model other " DATA, "made with another model");
+    cts_program_refuses(4, "index stat ix --model other", "made with another model");
+    cts_program_refuses(4, "eval zeroshot --index ix --model other", "made with another model");
 
     assert_int_equal(cts_program_shell("cp -r run recipe && sed -i 's/-1000/-900/' recipe/model/preprocess.json && "
                                        "! cmp -s run/model/preprocess.json recipe/model/preprocess.json"),
                      0);
-    refuses(4, "query --index ix --text a --model recipe", "got recipe ");
+    cts_program_refuses(4, "query --index ix --text a --model recipe", "got recipe ");
     assert_int_equal(cts_program_shell("cp -r run words && sed -i '$d' words/model/vocab.txt"), 0);
-    runs(4, "query --index ix --text a --model words");
+    cts_program_runs(4, "query --index ix --text a --model words");
 
     /* a copy of the model elsewhere is the same model; a folder that moved away is found by --model */
     assert_int_equal(cts_program_shell("cp -r run moved"), 0);
-    runs(0, "index create away --model moved " DATA);
+    cts_program_runs(0, "index create away --model moved " DATA);
     assert_int_equal(cts_program_shell("mv moved elsewhere"), 0);
-    refuses(2, "query --index away --text a", "--model DIR");
-    runs(0, "query --index away --text a --model elsewhere");
-    runs(0, "query --index away --like train_000001_a_1"); /* needs no model */
+    cts_program_refuses(2, "query --index away --text a", "--model DIR");
+    cts_program_runs(0, "query --index away --text a --model elsewhere");
+    cts_program_runs(0, "query --index away --like train_000001_a_1"); /* needs no model */
     assert_int_equal(cts_program_shell("printf '{' >elsewhere/model/config.json"), 0);
-    refuses(2, "query --index away --text a --model elsewhere", "config.json");
+    cts_program_refuses(2, "query --index away --text a --model elsewhere", "config.json");
 }
 
 static void test_bad_volumes(void **state)
@@ -514,7 +461,7 @@ static void test_bad_volumes(void **state)
         cts_program_shell("cp -r set bad && cd bad/volumes && head -c 500 ../../set/volumes/train_000002_a_1.nii.gz "
                           ">train_000002_a_1.nii.gz && : >train_000003_a_1.nii.gz && rm train_000004_a_1.nii.gz"),
         0);
-    j = json_of(
+    j = cts_program_json_of(
         5,
         "index create part --model run --json --reports bad/reports.csv --labels bad/labels.csv --volumes bad/volumes");
     assert_int_equal(int_at(j, "added"), N - 3);
@@ -523,28 +470,30 @@ static void test_bad_volumes(void **state)
     assert_non_null(strstr(cts_program_err(), "train_000002_a_1.nii.gz"));
     assert_non_null(strstr(cts_program_err(), "train_000003_a_1.nii.gz"));
     assert_non_null(strstr(cts_program_err(), "train_000004_a_1.nii.gz"));
-    j = json_of(0, "index add part --json " DATA); /* with the files mended the same command adds the rest */
+    j = cts_program_json_of(0,
+                            "index add part --json " DATA); /* with the files mended the same command adds the rest */
     assert_int_equal(int_at(j, "added"), 3);
     assert_int_equal(int_at(j, "present"), N - 3);
     json_decref(j);
 
-    j = json_of(5, "embed --model run --volumes bad/volumes --out part.npy --json");
+    j = cts_program_json_of(5, "embed --model run --volumes bad/volumes --out part.npy --json");
     assert_int_equal(int_at(j, "n"), N - 3);
     assert_int_equal(int_at(j, "skipped"), 2);
     json_decref(j);
-    j = json_of(5, "eval recall --model run --reports bad/reports.csv --volumes bad/volumes --json");
+    j = cts_program_json_of(5, "eval recall --model run --reports bad/reports.csv --volumes bad/volumes --json");
     assert_int_equal(int_at(j, "n"), N - 3);
     assert_int_equal(int_at(j, "skipped"), 3);
     json_decref(j);
 
-    refuses(2, "score --model run bad/volumes/train_000002_a_1.nii.gz", "train_000002_a_1.nii.gz");
-    refuses(2, "query --index ix --image bad/volumes/train_000003_a_1.nii.gz", "train_000003_a_1.nii.gz");
-    j = json_of(5, "score --model run --json bad/volumes/train_000002_a_1.nii.gz bad/volumes/train_000001_a_1.nii.gz");
+    cts_program_refuses(2, "score --model run bad/volumes/train_000002_a_1.nii.gz", "train_000002_a_1.nii.gz");
+    cts_program_refuses(2, "query --index ix --image bad/volumes/train_000003_a_1.nii.gz", "train_000003_a_1.nii.gz");
+    j = cts_program_json_of(
+        5, "score --model run --json bad/volumes/train_000002_a_1.nii.gz bad/volumes/train_000001_a_1.nii.gz");
     assert_int_equal(size_at(j, "volumes"), 1);
     assert_string_equal(text_at(j, "skipped.0.volume"), "bad/volumes/train_000002_a_1.nii.gz");
     json_decref(j);
     assert_int_equal(cts_program_shell("mkdir none && cp bad/volumes/train_000003_a_1.nii.gz none"), 0);
-    refuses(2, "embed --model run --volumes none --out none.npy", "nothing to embed");
+    cts_program_refuses(2, "embed --model run --volumes none --out none.npy", "nothing to embed");
     assert_int_equal(cts_program_shell("test ! -e none.npy -a ! -e none.json"), 0);
 }
 
@@ -555,10 +504,10 @@ static void test_bad_tables(void **state)
                                        "(cat set/labels.csv; tail -n 1 set/labels.csv) >twice.csv && "
                                        "sed '2s/,[01]/,7/' set/labels.csv >seven.csv"),
                      0);
-    refuses(2, "index create b1 --model run --volumes set/volumes --labels narrow.csv", "column");
-    refuses(2, "index create b1 --model run --volumes set/volumes --labels twice.csv", "train_000008_a_1");
-    refuses(2, "index create b1 --model run --volumes set/volumes --labels seven.csv", "seven.csv");
-    refuses(2, "eval zeroshot --model run --volumes set/volumes --labels narrow.csv", "column");
+    cts_program_refuses(2, "index create b1 --model run --volumes set/volumes --labels narrow.csv", "column");
+    cts_program_refuses(2, "index create b1 --model run --volumes set/volumes --labels twice.csv", "train_000008_a_1");
+    cts_program_refuses(2, "index create b1 --model run --volumes set/volumes --labels seven.csv", "seven.csv");
+    cts_program_refuses(2, "eval zeroshot --model run --volumes set/volumes --labels narrow.csv", "column");
     assert_int_equal(cts_program_shell("test ! -e b1"), 0); /* found before anything was made */
 }
 
@@ -571,8 +520,8 @@ static void test_training_leaves_out_what_is_missing(void **state)
     assert_int_equal(cts_program_shell("cp set/reports.csv ghost.csv && "
                                        "echo 'ghost_1_a_1.nii.gz,Clear lungs.,Normal.' >>ghost.csv"),
                      0);
-    j = json_of(5, "train clip --size 24,32,32 --steps 1 --batch 4 --latent 32 --json --reports ghost.csv "
-                   "--volumes set/volumes --out ghost");
+    j = cts_program_json_of(5, "train clip --size 24,32,32 --steps 1 --batch 4 --latent 32 --json --reports ghost.csv "
+                               "--volumes set/volumes --out ghost");
     assert_int_equal(json_integer_value(json_object_get(j, "without_volume")), 1);
     assert_non_null(strstr(cts_program_err(), "ghost_1_a_1"));
     json_decref(j);
@@ -581,20 +530,20 @@ static void test_training_leaves_out_what_is_missing(void **state)
 /* Reports without volumes are an index too. */
 static void test_reports_alone(void **state)
 {
-    json_t *j = json_of(0, "index create words.index --model run --reports set/reports.csv --json");
+    json_t *j = cts_program_json_of(0, "index create words.index --model run --reports set/reports.csv --json");
 
     (void)state;
     assert_int_equal(int_at(j, "added"), N);
     json_decref(j);
-    j = json_of(0, "index stat words.index --json");
+    j = cts_program_json_of(0, "index stat words.index --json");
     assert_int_equal(int_at(j, "vectors.image"), 0);
     assert_int_equal(int_at(j, "vectors.text"), N);
     json_decref(j);
-    j = json_of(0, "query --index words.index --image set/volumes/train_000001_a_1.nii.gz --json");
+    j = cts_program_json_of(0, "query --index words.index --image set/volumes/train_000001_a_1.nii.gz --json");
     assert_int_equal(size_at(j, "hits"), N);
     assert_true(json_is_false(cts_json_at(j, "hits.0.labelled")));
     json_decref(j);
-    j = json_of(0, "query --index words.index --like train_000001_a_1 --target text --json");
+    j = cts_program_json_of(0, "query --index words.index --like train_000001_a_1 --target text --json");
     assert_int_equal(size_at(j, "hits"), N - 1);
     json_decref(j);
 }
@@ -636,14 +585,14 @@ static void test_two_writers(void **state)
 
     (void)state;
     snprintf(pid_text, sizeof pid_text, "%d", (int)pid);
-    refuses(3, "index add ix " DATA, pid_text);
-    refuses(3, "index remove ix train_000001_a_1", pid_text);
-    runs(0, "query --index ix --text a"); /* readers go on */
-    runs(0, "index stat ix");
+    cts_program_refuses(3, "index add ix " DATA, pid_text);
+    cts_program_refuses(3, "index remove ix train_000001_a_1", pid_text);
+    cts_program_runs(0, "query --index ix --text a"); /* readers go on */
+    cts_program_runs(0, "index stat ix");
     close(end);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    runs(0, "index add ix " DATA);
+    cts_program_runs(0, "index add ix " DATA);
     free(path);
 }
 
@@ -666,5 +615,5 @@ int main(void)
         cmocka_unit_test(test_two_writers),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, cts_program_teardown);
 }

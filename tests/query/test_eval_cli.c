@@ -30,54 +30,6 @@
 static float image[N * D], text[N * D], prompt[2 * M * D], score[N * M], val_score[N * M];
 static uint8_t label[N * M], val_label[N * M];
 
-static void runs(int code, const char *arguments)
-{
-    int rc = cts_program_run("%s", arguments);
-
-    if (rc != code)
-        fail_msg("%s: exit code %d, expected %d\n%s%s", arguments, rc, code, cts_program_out(), cts_program_err());
-}
-
-static void refuses(int code, const char *arguments, const char *word)
-{
-    runs(code, arguments);
-    if (*cts_program_out() || !strstr(cts_program_err(), word))
-        fail_msg("%s: looked for \"%s\" in:\n%s%s", arguments, word, cts_program_out(), cts_program_err());
-}
-
-/* Every field is named in docs/JSON.md. */
-static void documented(const json_t *j)
-{
-    static char *doc;
-    const char *key;
-    json_t *value;
-    size_t n, i;
-
-    if (!doc)
-        assert_int_equal(cts_file_read(&doc, &n, CTS_SOURCE_DIR "/docs/JSON.md", (size_t)1 << 20), CTS_OK);
-    if (json_is_array(j))
-        json_array_foreach(j, i, value) documented(value);
-    json_object_foreach((json_t *)j, key, value)
-    {
-        char name[80];
-
-        snprintf(name, sizeof name, "`%s`", key);
-        if (strncmp(key, "r@", 2) && !strstr(doc, name)) /* r@k: any k */
-            fail_msg("docs/JSON.md does not name the field %s", name);
-        documented(value);
-    }
-}
-
-static json_t *json_of(int code, const char *arguments)
-{
-    json_t *j;
-
-    runs(code, arguments);
-    j = cts_program_json();
-    documented(j);
-    return j;
-}
-
 /* Both are undefined or within what nine printed digits allow. */
 static void near(const json_t *got, double expected, const char *what)
 {
@@ -154,9 +106,8 @@ static int setup(void **state)
 {
     cts_rng r = cts_rng_make(SEED);
 
-    (void)state;
     printf("seed %d\n", SEED);
-    if (cts_program_setup(CTS_BINARY))
+    if (cts_program_setup(state))
         return -1;
     for (int i = 0; i < N; i++) /* labels of a scan are those of both its reconstructions */
         for (int f = 0; f < M; f++) {
@@ -186,12 +137,6 @@ static int setup(void **state)
     save_labels("l.csv", label, N, "test");
     save_labels("vl.csv", val_label, N, "val");
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_program_teardown();
 }
 
 /* ---- classification ---- */
@@ -250,8 +195,9 @@ static void check_families(const json_t *j)
 
 static void test_classify(void **state)
 {
-    json_t *j = json_of(0, "eval classify --scores s.npy --labels l.csv --val-scores vs.npy --val-labels vl.csv --json "
-                           "--csv f.csv --html f.html --bootstrap 100 --seed 7");
+    json_t *j = cts_program_json_of(
+        0, "eval classify --scores s.npy --labels l.csv --val-scores vs.npy --val-labels vl.csv --json "
+           "--csv f.csv --html f.html --bootstrap 100 --seed 7");
     const json_t *row, *v;
     cts_csv *csv;
     char *path;
@@ -301,9 +247,12 @@ static void test_classify(void **state)
 /* The same seed gives the same bytes whatever the threads, another seed other intervals but the same values. */
 static void test_seeds(void **state)
 {
-    json_t *a = json_of(0, "eval classify --scores s.npy --labels l.csv --json --quiet --threads 1 --bootstrap 60");
-    json_t *b = json_of(0, "eval classify --scores s.npy --labels l.csv --json --quiet --threads 2 --bootstrap 60");
-    json_t *c = json_of(0, "eval classify --scores s.npy --labels l.csv --json --quiet --seed 2 --bootstrap 60");
+    json_t *a =
+        cts_program_json_of(0, "eval classify --scores s.npy --labels l.csv --json --quiet --threads 1 --bootstrap 60");
+    json_t *b =
+        cts_program_json_of(0, "eval classify --scores s.npy --labels l.csv --json --quiet --threads 2 --bootstrap 60");
+    json_t *c =
+        cts_program_json_of(0, "eval classify --scores s.npy --labels l.csv --json --quiet --seed 2 --bootstrap 60");
 
     (void)state;
     json_object_del(a, "seconds");
@@ -318,8 +267,8 @@ static void test_seeds(void **state)
 
 static void test_zeroshot(void **state)
 {
-    json_t *j =
-        json_of(0, "eval zeroshot --images i.npy --prompts-npy p.npy --labels l.csv --scale 3 --json --bootstrap 0");
+    json_t *j = cts_program_json_of(
+        0, "eval zeroshot --images i.npy --prompts-npy p.npy --labels l.csv --scale 3 --json --bootstrap 0");
     double auroc;
     uint8_t l[N];
     float p[N];
@@ -375,7 +324,8 @@ static int64_t plain_rank(const float *query, const float *candidate, int i, boo
 static void test_recall(void **state)
 {
     static const int64_t ks[] = {1, 5, 10, 30};
-    json_t *j = json_of(0, "eval recall --images i.npy --texts t.npy --names l.csv -k 1,5,10,30 --json --bootstrap 50");
+    json_t *j = cts_program_json_of(
+        0, "eval recall --images i.npy --texts t.npy --names l.csv -k 1,5,10,30 --json --bootstrap 50");
 
     (void)state;
     for (int scans = 0; scans < 2; scans++)
@@ -397,16 +347,18 @@ static void test_recall(void **state)
     json_decref(j);
 
     /* k beyond the pool: undefined by default, refused when it was asked for */
-    j = json_of(0, "eval recall --images i.npy --texts t.npy --names l.csv --json --bootstrap 0");
+    j = cts_program_json_of(0, "eval recall --images i.npy --texts t.npy --names l.csv --json --bootstrap 0");
     assert_true(json_is_null(json_object_get(cts_json_at(j, "t2i"), "r@50")));
     json_decref(j);
-    refuses(2, "eval recall --images i.npy --texts t.npy --names l.csv -k 5,41", "-k: got 41, allowed: at most the 40");
+    cts_program_refuses(2, "eval recall --images i.npy --texts t.npy --names l.csv -k 5,41",
+                        "-k: got 41, allowed: at most the 40");
 }
 
 static void test_pools(void **state)
 {
-    json_t *j = json_of(0, "eval recall --images i.npy --texts t.npy --names l.csv --protocol recall/scan --json "
-                           "--bootstrap 0");
+    json_t *j =
+        cts_program_json_of(0, "eval recall --images i.npy --texts t.npy --names l.csv --protocol recall/scan --json "
+                               "--bootstrap 0");
 
     (void)state;
     assert_int_equal(json_integer_value(cts_json_at(j, "n")), N / 2);
@@ -415,8 +367,9 @@ static void test_pools(void **state)
     assert_non_null(strstr(cts_program_err(), "20 volumes here, 1564 on the validation part"));
     assert_true(json_array_size(cts_json_at(j, "remarks")) >= 1);
     json_decref(j);
-    j = json_of(0, "eval recall --images i.npy --texts t.npy --names l.csv --protocol recall/ct-clip --pool spectre-1 "
-                   "--json --bootstrap 0");
+    j = cts_program_json_of(
+        0, "eval recall --images i.npy --texts t.npy --names l.csv --protocol recall/ct-clip --pool spectre-1 "
+           "--json --bootstrap 0");
     assert_int_equal(json_integer_value(cts_json_at(j, "n")), N / 2);
     assert_true(json_is_null(json_object_get(cts_json_at(j, "t2i"), "r@100")));
     assert_null(json_object_get(cts_json_at(j, "t2i"), "r@1")); /* CT-CLIP prints 5, 10, 50, 100 */
@@ -428,7 +381,7 @@ static void test_pools(void **state)
 static void test_map(void **state)
 {
     static const int64_t ks[] = {1, 5, 10};
-    json_t *j = json_of(0, "eval map --images i.npy --labels l.csv -k 1,5,10 --json --bootstrap 50");
+    json_t *j = cts_program_json_of(0, "eval map --images i.npy --labels l.csv -k 1,5,10 --json --bootstrap 50");
     int64_t row[N * 10];
     double value[3 * N], alone[3];
 
@@ -454,7 +407,7 @@ static void test_map(void **state)
 
 static void test_protocols(void **state)
 {
-    json_t *list = json_of(0, "eval protocols --json"), *p, *j;
+    json_t *list = cts_program_json_of(0, "eval protocols --json"), *p, *j;
     size_t i;
 
     (void)state;
@@ -478,7 +431,7 @@ static void test_protocols(void **state)
                 "eval classify --scores s.npy --labels l.csv --val-scores vs.npy --val-labels vl.csv --protocol %s "
                 "--json --bootstrap 20",
                 name);
-        j = json_of(0, command);
+        j = cts_program_json_of(0, command);
         assert_string_equal(json_string_value(cts_json_at(j, "protocol_name")), name);
         assert_true(json_object_size(cts_json_at(j, "rules")) >= 2);
         assert_true(json_equal(cts_json_at(j, "rules"), json_object_get(p, "rules")));
@@ -486,14 +439,16 @@ static void test_protocols(void **state)
         json_decref(j);
     }
     json_decref(list);
-    runs(0, "eval protocols");
+    cts_program_runs(0, "eval protocols");
     assert_non_null(strstr(cts_program_out(), "recall/colipri"));
-    j = json_of(0, "eval classify --scores s.npy --labels l.csv --protocol radchest/hlip-15 --json --bootstrap 0");
+    j = cts_program_json_of(
+        0, "eval classify --scores s.npy --labels l.csv --protocol radchest/hlip-15 --json --bootstrap 0");
     assert_int_equal(json_array_size(cts_json_at(j, "findings")), 15);
     near(value_of(j, "auroc", "Cardiomegaly"), json_number_value(value_of(j, "auroc", "Cardiomegaly")), "itself");
     json_decref(j);
-    refuses(1, "eval recall --images i.npy --texts t.npy --protocol map/ct-clip", "allowed here: recall/ct-clip");
-    refuses(1, "eval classify --scores s.npy --labels l.csv --protocol zeroshot/ct-scroll", "--val-scores");
+    cts_program_refuses(1, "eval recall --images i.npy --texts t.npy --protocol map/ct-clip",
+                        "allowed here: recall/ct-clip");
+    cts_program_refuses(1, "eval classify --scores s.npy --labels l.csv --protocol zeroshot/ct-scroll", "--val-scores");
 }
 
 /* ---- bad input ---- */
@@ -506,40 +461,43 @@ static void test_bad(void **state)
     memcpy(bad, score, sizeof bad);
     bad[11 * M + 2] = NAN;
     save("nan.npy", bad, N, M);
-    refuses(2, "eval classify --scores nan.npy --labels l.csv", "row 11 (test_2_b_2), Cardiomegaly");
+    cts_program_refuses(2, "eval classify --scores nan.npy --labels l.csv", "row 11 (test_2_b_2), Cardiomegaly");
     save("few.npy", score, N - 1, M);
-    refuses(2, "eval classify --scores few.npy --labels l.csv", "few.npy: 39 rows, but l.csv names 40");
+    cts_program_refuses(2, "eval classify --scores few.npy --labels l.csv", "few.npy: 39 rows, but l.csv names 40");
     assert_int_equal(cts_program_shell("(cat l.csv; tail -n 1 l.csv) >twice.csv; sed '1s/Emphysema/Emphyzema/' l.csv "
                                        ">column.csv; sed '3s/,[01]/,2/' l.csv >two.csv; (sed -n 1p l.csv) >head.csv; "
                                        "head -c 300 s.npy >cut.npy; sed 's/,1/,0/g' l.csv >zero.csv"),
                      0);
-    refuses(2, "eval classify --scores s.npy --names l.csv --labels twice.csv",
-            "test_9_b_2.nii.gz is on lines 41 and 42");
-    refuses(2, "eval classify --scores s.npy --labels column.csv", "Emphysema");
-    refuses(2, "eval classify --scores s.npy --labels two.csv", "line 3, Medical material: got \"2\"");
-    refuses(2, "eval classify --scores s.npy --labels head.csv", "40 rows");
-    refuses(2, "eval classify --scores cut.npy --labels l.csv", "cut.npy");
-    refuses(3, "eval classify --scores absent.npy --labels l.csv", "absent.npy");
-    refuses(2, "eval classify --scores i.npy --labels l.csv", "8 columns, allowed: 18");
-    refuses(4, "eval zeroshot --images i.npy --prompts-npy s.npy --labels l.csv", "allowed: 36 x 8");
-    refuses(2,
-            "eval classify --scores s.npy --labels l.csv --exclude absent.csv --val-scores nan.npy --val-labels l.csv "
-            "--bootstrap 0 --names head.csv",
-            "40 rows");
-    refuses(1, "eval classify --scores s.npy", "--labels is needed");
-    refuses(1, "eval classify --scores s.npy --labels l.csv --val-scores vs.npy", "--val-labels is needed");
-    refuses(1, "eval classify --scores s.npy --images i.npy --labels l.csv", "got more than one");
-    refuses(1, "eval recall --images i.npy --texts t.npy -k 5,1", "rising whole numbers");
-    refuses(1, "eval recall --images i.npy --texts t.npy -k 5,", "rising whole numbers");
-    refuses(1, "eval recall --scores s.npy", "unrecognized option");
-    refuses(1, "eval recall --images i.npy --texts t.npy", "--names CSV");
-    refuses(3, "eval classify --scores s.npy --labels l.csv --bootstrap 0 --html /nowhere/x.html", "/nowhere/x.html");
+    cts_program_refuses(2, "eval classify --scores s.npy --names l.csv --labels twice.csv",
+                        "test_9_b_2.nii.gz is on lines 41 and 42");
+    cts_program_refuses(2, "eval classify --scores s.npy --labels column.csv", "Emphysema");
+    cts_program_refuses(2, "eval classify --scores s.npy --labels two.csv", "line 3, Medical material: got \"2\"");
+    cts_program_refuses(2, "eval classify --scores s.npy --labels head.csv", "40 rows");
+    cts_program_refuses(2, "eval classify --scores cut.npy --labels l.csv", "cut.npy");
+    cts_program_refuses(3, "eval classify --scores absent.npy --labels l.csv", "absent.npy");
+    cts_program_refuses(2, "eval classify --scores i.npy --labels l.csv", "8 columns, allowed: 18");
+    cts_program_refuses(4, "eval zeroshot --images i.npy --prompts-npy s.npy --labels l.csv", "allowed: 36 x 8");
+    cts_program_refuses(
+        2,
+        "eval classify --scores s.npy --labels l.csv --exclude absent.csv --val-scores nan.npy --val-labels l.csv "
+        "--bootstrap 0 --names head.csv",
+        "40 rows");
+    cts_program_refuses(1, "eval classify --scores s.npy", "--labels is needed");
+    cts_program_refuses(1, "eval classify --scores s.npy --labels l.csv --val-scores vs.npy", "--val-labels is needed");
+    cts_program_refuses(1, "eval classify --scores s.npy --images i.npy --labels l.csv", "got more than one");
+    cts_program_refuses(1, "eval recall --images i.npy --texts t.npy -k 5,1", "rising whole numbers");
+    cts_program_refuses(1, "eval recall --images i.npy --texts t.npy -k 5,", "rising whole numbers");
+    cts_program_refuses(1, "eval recall --scores s.npy", "unrecognized option");
+    cts_program_refuses(1, "eval recall --images i.npy --texts t.npy", "--names CSV");
+    cts_program_refuses(3, "eval classify --scores s.npy --labels l.csv --bootstrap 0 --html /nowhere/x.html",
+                        "/nowhere/x.html");
 }
 
 /* Labels of one class everywhere: nothing is defined, nothing is invented. */
 static void test_one_class(void **state)
 {
-    json_t *j = json_of(0, "eval classify --scores s.npy --labels zero.csv --json --bootstrap 20 --html zero.html");
+    json_t *j =
+        cts_program_json_of(0, "eval classify --scores s.npy --labels zero.csv --json --bootstrap 20 --html zero.html");
 
     (void)state;
     assert_true(json_is_null(cts_json_at(j, "auroc_macro")));
@@ -547,7 +505,7 @@ static void test_one_class(void **state)
     near(value_of(j, "f1_wml@0.5", NULL), 0.0, "no positives");
     assert_int_equal(json_array_size(cts_json_at(j, "warnings")), 0);
     json_decref(j);
-    runs(0, "eval classify --scores s.npy --labels zero.csv --bootstrap 20");
+    cts_program_runs(0, "eval classify --scores s.npy --labels zero.csv --bootstrap 20");
     assert_non_null(strstr(cts_program_out(), "one class"));
     assert_int_equal(cts_program_shell("! grep -qi '[^a-z]nan[^a-z]' zero.html"), 0);
 }
@@ -560,5 +518,5 @@ int main(void)
         cmocka_unit_test(test_protocols), cmocka_unit_test(test_bad),   cmocka_unit_test(test_one_class),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, cts_program_teardown);
 }

@@ -18,12 +18,11 @@
 #include "kernels/base/rng.h"
 #include "kernels/base/status.h"
 #include "query/eval/result.h"
+#include "tests/support/scratch.h"
 
 #define N 60
 #define DEPTH 32
 #define SEED 20251122
-
-static char folder[] = "/tmp/cts-eval-html-XXXXXX";
 
 /* ---- a checker of well-formedness, as far as the page goes ---- */
 
@@ -209,7 +208,8 @@ static char *page_of(cts_eval_task task, size_t resamples, const cts_eval_set *v
         .protocol = cts_eval_protocol_default(task), .ks = {1, 5, 10, 100, 0}, .resamples = resamples};
     cts_eval_result r = {.verb = verb[task], .protocol = plan.protocol};
     cts_eval_set s = {0};
-    char path[64], *page;
+    const char *path = cts_scratch("page.html");
+    char *page;
     size_t n;
     int rc;
 
@@ -223,7 +223,6 @@ static char *page_of(cts_eval_task task, size_t resamples, const cts_eval_set *v
                                  : cts_eval_classify(&r, &s, &plan);
     if (rc)
         fail_msg("%s", cts_error());
-    snprintf(path, sizeof path, "%s/page.html", folder);
     assert_int_equal(cts_eval_result_html(&r, path), CTS_OK);
     assert_int_equal(cts_file_read(&page, &n, path, (size_t)16 << 20), CTS_OK);
     well_formed(page);
@@ -286,18 +285,6 @@ static void test_map_page(void **state)
     free(page);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_remove_tree(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,5 +292,5 @@ int main(void)
         cmocka_unit_test(test_classify_page), cmocka_unit_test(test_recall_page), cmocka_unit_test(test_map_page),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cts_scratch_make, cts_scratch_remove);
 }

@@ -19,31 +19,18 @@
 #include "kernels/base/status.h"
 #include "query/eval/labels.h"
 #include "query/eval/npy.h"
+#include "tests/support/scratch.h"
 
 #define N 4
 #define D 3
 
-static char folder[] = "/tmp/cts-eval-input-XXXXXX";
-static char path[32][160];
 static const cts_common common = {.threads = 1, .device = "cpu"};
 static const float images[N * D] = {1, 0, 0, 0, 1, 0, 0, 0, 1, 0.6f, 0.8f, 0};
 static const char *const names[N] = {"v_1_a_1", "v_1_a_2", "v_2_a_1", "v_3_a_1"};
 
-/* A file of the folder; the path stays good until 32 more. */
-static const char *file(const char *name, const char *text)
-{
-    static size_t turn;
-    char *p = path[turn++ % 32];
-
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    if (text)
-        assert_int_equal(cts_file_write_atomic(p, text, strlen(text)), CTS_OK);
-    return p;
-}
-
 static const char *npy(const char *name, const float *rows, size_t n, size_t d)
 {
-    const char *p = file(name, NULL);
+    const char *p = cts_scratch(name);
 
     assert_int_equal(cts_npy_save_f32(p, rows, n, d), CTS_OK);
     return p;
@@ -66,7 +53,7 @@ static const char *labels_csv(const char *name, const char *extra_row)
         cts_str_append(&s, "\n");
     }
     cts_str_append(&s, extra_row);
-    p = file(name, cts_str_text(&s));
+    p = cts_scratch_text(name, cts_str_text(&s));
     cts_str_free(&s);
     return p;
 }
@@ -150,13 +137,13 @@ static void test_paired_by_name(void **state)
     cts_eval_set s = {0};
 
     (void)state;
-    file("pi.json", "{\"ids\": [\"a\", \"b\", \"c\", \"d\"]}");
+    cts_scratch_text("pi.json", "{\"ids\": [\"a\", \"b\", \"c\", \"d\"]}");
     refuses(&in, pairs, CTS_E_MISMATCH, "got 5 x 3, allowed: 4 x 3");
-    file("pt.json", "{\"ids\": [\"c\", \"d\", \"a\", \"b\", \"e\"]}");
+    cts_scratch_text("pt.json", "{\"ids\": [\"c\", \"d\", \"a\", \"b\", \"e\"]}");
     assert_int_equal(open_input(&s, &in, pairs), CTS_OK);
     assert_memory_equal(s.text, images, sizeof images);
     cts_eval_set_free(&s);
-    file("pt.json", "{\"ids\": [\"c\", \"d\", \"a\", \"x\", \"e\"]}");
+    cts_scratch_text("pt.json", "{\"ids\": [\"c\", \"d\", \"a\", \"x\", \"e\"]}");
     assert_int_equal(open_input(&s, &in, pairs), CTS_OK);
     assert_int_equal(s.n, N - 1);
     assert_int_equal(s.skipped, 1);
@@ -174,7 +161,7 @@ static void test_names(void **state)
 
     (void)state;
     refuses(&in, needs, CTS_E_USAGE, "--names CSV");
-    file("i.json", "{\"ids\": [\"a\", \"b.nii.gz\", \"c\", \"d\"]}");
+    cts_scratch_text("i.json", "{\"ids\": [\"a\", \"b.nii.gz\", \"c\", \"d\"]}");
     assert_int_equal(open_input(&s, &in, needs), CTS_OK);
     assert_string_equal(s.rows[1].name, "b");
     assert_string_equal(s.rows[1].scan, "b"); /* stands for itself */
@@ -185,18 +172,18 @@ static void test_names(void **state)
     cts_eval_set_free(&s);
     in.names = NULL;
 
-    file("i.json", "{\"ids\": [\"a\", \"b\", \"c\"]}");
+    cts_scratch_text("i.json", "{\"ids\": [\"a\", \"b\", \"c\"]}");
     refuses(&in, needs, CTS_E_INPUT, "ids has 3 names, but");
-    file("i.json", "{\"ids\": [\"a\", \"b\", \"c\", \"b.nii\"]}");
+    cts_scratch_text("i.json", "{\"ids\": [\"a\", \"b\", \"c\", \"b.nii\"]}");
     refuses(&in, needs, CTS_E_INPUT, "the name b is in rows 1 and 3");
-    file("i.json", "{\"ids\": [\"a\", \"b\", \"c\", 4]}");
+    cts_scratch_text("i.json", "{\"ids\": [\"a\", \"b\", \"c\", 4]}");
     refuses(&in, needs, CTS_E_FORMAT, "ids[3]");
-    file("i.json", "{\"ids\": [\"a\", \"\", \"c\", \"d\"]}");
+    cts_scratch_text("i.json", "{\"ids\": [\"a\", \"\", \"c\", \"d\"]}");
     refuses(&in, needs, CTS_E_INPUT, "row 1 is empty");
-    unlink(file("i.json", NULL));
+    unlink(cts_scratch("i.json"));
     in.data.labels = labels_csv("five.csv", "v_9_a_1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n");
     refuses(&in, needs, CTS_E_INPUT, "4 rows, but");
-    in.names = file("noname.csv", "Volume,x\na,1\nb,1\nc,1\nd,1\n");
+    in.names = cts_scratch_text("noname.csv", "Volume,x\na,1\nb,1\nc,1\nd,1\n");
     refuses(&in, needs, CTS_E_FORMAT, "VolumeName, NoteAcc_DEID or AccessionNo");
 }
 
@@ -242,16 +229,16 @@ static void test_labels(void **state)
     cts_eval_input in = {.names = labels_csv("names.csv", ""), .scores = npy("s.npy", p, N, CTS_FINDINGS)};
 
     (void)state;
-    in.data.labels = file("column.csv", "VolumeName,Emphysema\nv_1_a_1,0\n");
+    in.data.labels = cts_scratch_text("column.csv", "VolumeName,Emphysema\nv_1_a_1,0\n");
     refuses(&in, needs, CTS_E_FORMAT, "Medical material");
     in.data.labels = labels_csv("twice.csv", "v_1_a_1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n");
     refuses(&in, needs, CTS_E_INPUT, "the name v_1_a_1 is on lines 2 and 6");
     in.names = in.data.labels;
     in.data.labels = labels_csv("ok.csv", "");
     refuses(&in, needs, CTS_E_INPUT, "4 rows, but");
-    in.names = file("renamed.csv", "VolumeName\na\nb\nc\nd\n");
+    in.names = cts_scratch_text("renamed.csv", "VolumeName\na\nb\nc\nd\n");
     refuses(&in, needs, CTS_E_INPUT, "none of its 4 names is among the 4 volumes (a, ...)");
-    in.names = file("some.csv", "VolumeName\nv_1_a_1\nb\nc\nd\n");
+    in.names = cts_scratch_text("some.csv", "VolumeName\nv_1_a_1\nb\nc\nd\n");
     in.data.labels = labels_csv("seven.csv", "b,0,0,7,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n");
     refuses(&in, needs, CTS_E_INPUT, "seven.csv: line 6, Cardiomegaly: got \"7\", allowed: 0 or 1");
 }
@@ -279,7 +266,7 @@ static void test_maps(void **state)
         for (size_t c = 1; c < in.map->n; c++)
             cts_str_append(&text, c == 2 ? ",1" : ",0"); /* the second column but nodule: calcification */
     }
-    in.data.labels = file("rad.csv", cts_str_text(&text));
+    in.data.labels = cts_scratch_text("rad.csv", cts_str_text(&text));
     cts_str_free(&text);
     assert_int_equal(open_input(&s, &in, needs), CTS_OK);
     assert_int_equal(s.n_labels, 16);
@@ -290,7 +277,7 @@ static void test_maps(void **state)
         assert_int_equal(s.labels[2 * 16 + i], i == 1 || !strcmp(s.label_name[i], "Lung nodule"));
     cts_eval_set_free(&s);
 
-    in.data.labels = file("fewer.csv", "NoteAcc_DEID,nodule\nv_1_a_1,0\n");
+    in.data.labels = cts_scratch_text("fewer.csv", "NoteAcc_DEID,nodule\nv_1_a_1,0\n");
     refuses(&in, needs, CTS_E_INPUT, "fewer.csv");
     in.data.labels = labels_csv("ours.csv", "");
     assert_int_equal(open_input(&s, &in, needs), CTS_OK);
@@ -304,7 +291,7 @@ static void test_types(void **state)
     static const char head16[] = "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2), }";
     uint8_t bytes[128 + 8] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0};
     const float value[4] = {1.0f, -0.5f, 65504.0f, 0.333251953125f};
-    const char *p = file("half.npy", NULL);
+    const char *p = cts_scratch("half.npy");
     float *rows;
     size_t n, d;
 
@@ -367,7 +354,7 @@ static void add(cts_index *ix, const char *name, const char *scan, int axis, boo
 static void test_index(void **state)
 {
     const uint32_t all = (1u << CTS_FINDINGS) - 1;
-    cts_eval_input in = {.index = file("ix", NULL)};
+    cts_eval_input in = {.index = cts_scratch("ix")};
     cts_index *ix = NULL;
     cts_eval_set s = {0};
     size_t dropped;
@@ -421,33 +408,22 @@ static void test_joined(void **state)
 
     (void)state;
     in.data.reports =
-        file("reports.csv", "VolumeName,Findings_EN\nv_2_a_1,Same.\nv_3_a_1.nii.gz,Same.\nv_1_a_1,Other.\n"
-                            "v_1_a_2,Other.\nx,y\n");
-    in.data.metadata = file("meta.csv", "VolumeName,XYSpacing\nv_1_a_1,\"[0.8, 0.8]\"\nv_1_a_2,\"[0.7, 0.7]\"\n");
-    in.exclude = file("no_chest.txt", "nobody\n");
+        cts_scratch_text("reports.csv", "VolumeName,Findings_EN\nv_2_a_1,Same.\nv_3_a_1.nii.gz,Same.\nv_1_a_1,Other.\n"
+                                        "v_1_a_2,Other.\nx,y\n");
+    in.data.metadata =
+        cts_scratch_text("meta.csv", "VolumeName,XYSpacing\nv_1_a_1,\"[0.8, 0.8]\"\nv_1_a_2,\"[0.7, 0.7]\"\n");
+    in.exclude = cts_scratch_text("no_chest.txt", "nobody\n");
     assert_int_equal(cts_eval_pool_find(&in.pool, "colipri-1493"), CTS_OK);
     assert_int_equal(open_input(&s, &in, (cts_eval_needs){.images = true}), CTS_OK);
     assert_int_equal(s.n, 2);
     assert_string_equal(s.rows[0].name, "v_1_a_2");
     assert_string_equal(s.rows[1].name, "v_2_a_1");
     cts_eval_set_free(&s);
-    in.data.metadata = file("badmeta.csv", "VolumeName,XYSpacing\nv_1_a_1,none\n");
+    in.data.metadata = cts_scratch_text("badmeta.csv", "VolumeName,XYSpacing\nv_1_a_1,none\n");
     refuses(&in, (cts_eval_needs){.images = true}, CTS_E_INPUT, "badmeta.csv: line 2");
     in.data.metadata = NULL;
-    in.exclude = file("everyone.txt", "v_1_a_1\nv_1_a_2\nv_2_a_1\nv_3_a_1\n");
+    in.exclude = cts_scratch_text("everyone.txt", "v_1_a_1\nv_1_a_2\nv_2_a_1\nv_3_a_1\n");
     refuses(&in, (cts_eval_needs){.images = true}, CTS_E_INPUT, "got no volume");
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_remove_tree(folder);
 }
 
 int main(void)
@@ -459,5 +435,5 @@ int main(void)
         cmocka_unit_test(test_joined),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cts_scratch_make, cts_scratch_remove);
 }

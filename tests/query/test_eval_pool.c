@@ -1,5 +1,6 @@
 /* Pools and lists of names to leave out, on names made by hand. SPDX-License-Identifier: MIT */
 #include "query/eval/pool.h"
+#include "tests/support/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +14,6 @@
 #include "kernels/base/check.h"
 #include "kernels/base/file.h"
 #include "kernels/base/status.h"
-
-static char folder[] = "/tmp/cts-eval-pool-XXXXXX";
 
 static const char *const names[] = {"valid_1_a_10.nii.gz", "valid_1_a_2.nii.gz", "valid_2_a_1.nii.gz", "other",
                                     "valid_3_b_1.nii",     "valid_3_b_2",        "valid_4_a_1"};
@@ -112,37 +111,30 @@ static void test_remarks(void **state)
     assert_non_null(strstr(cts_error(), "allowed: all, ct-clip-3039, scan-1564, colipri-1493, spectre-1"));
 }
 
-static void write_file(char *path, size_t room, const char *name, const char *text)
-{
-    snprintf(path, room, "%s/%s", folder, name);
-    assert_int_equal(cts_file_write_atomic(path, text, strlen(text)), CTS_OK);
-}
-
 static void test_exclude(void **state)
 {
     cts_eval_set s = named();
     cts_eval_exclude x = {0};
-    char path[128];
+    const char *path;
 
     (void)state;
-    write_file(path, sizeof path, "no_chest.txt",
-               "# heads\r\nvalid_4_a_1.nii.gz\r\n\r\n  valid_1_a_2 # too\nunknown_1\n");
+    path = cts_scratch_text("no_chest.txt", "# heads\r\nvalid_4_a_1.nii.gz\r\n\r\n  valid_1_a_2 # too\nunknown_1\n");
     assert_int_equal(cts_eval_exclude_load(&x, path), CTS_OK);
     assert_int_equal(x.n, 3);
     assert_int_equal(keeps(&s, "all", &x, "1011110").excluded, 2);
     keeps(&s, "scan-1564", &x, "1011100"); /* the other reconstruction stands for its scan */
     cts_eval_exclude_free(&x);
 
-    write_file(path, sizeof path, "no_chest.csv", "n,VolumeName\n1,valid_2_a_1.nii.gz\n2,other\n");
+    path = cts_scratch_text("no_chest.csv", "n,VolumeName\n1,valid_2_a_1.nii.gz\n2,other\n");
     assert_int_equal(cts_eval_exclude_load(&x, path), CTS_OK);
     keeps(&s, "all", &x, "1100111");
     cts_eval_exclude_free(&x);
 
-    write_file(path, sizeof path, "plain.csv", "valid_2_a_1.nii.gz\nother\n"); /* no header: lines */
+    path = cts_scratch_text("plain.csv", "valid_2_a_1.nii.gz\nother\n"); /* no header: lines */
     assert_int_equal(cts_eval_exclude_load(&x, path), CTS_OK);
     cts_eval_exclude_free(&x);
 
-    write_file(path, sizeof path, "empty.txt", "# nobody\n");
+    path = cts_scratch_text("empty.txt", "# nobody\n");
     assert_int_equal(cts_eval_exclude_load(&x, path), CTS_E_INPUT);
     assert_int_equal(cts_eval_exclude_load(&x, "/nowhere/list.txt"), CTS_E_IO);
     assert_null(x.name);
@@ -198,18 +190,6 @@ static void test_keep(void **state)
     cts_eval_set_free(&s);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_remove_tree(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,5 +197,5 @@ int main(void)
         cmocka_unit_test(test_exclude), cmocka_unit_test(test_keep),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, cts_scratch_make, cts_scratch_remove);
 }

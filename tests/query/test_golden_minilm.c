@@ -160,21 +160,9 @@ static void test_sentences(void **state)
     json_decref(about);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return cts_program_setup(CTS_BINARY);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_program_teardown();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sentences)};
 
-    return cmocka_run_group_tests_name("minilm", tests, setup, teardown);
+    return cmocka_run_group_tests_name("minilm", tests, cts_program_setup, cts_program_teardown);
 }

@@ -2,26 +2,8 @@
 # import as a user and a script call it: the table, the folder, overrides, what is refused, and a search with the result.
 # SPDX-License-Identifier: MIT
 set -euo pipefail
-ctsearch=${CTS_BIN:?the program under test}
-golden=${CTS_GOLDEN_DIR:-${CTS_SOURCE_DIR:?the project}/tests/golden}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-fail() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-# code WANTED COMMAND...: the exit code, and one sentence on standard error when it is not 0
-code() {
-    local wanted=$1 got=0
-    shift
-    "$@" >out.txt 2>err.txt || got=$?
-    [[ $got == "$wanted" ]] || fail "exit code $got instead of $wanted: $* ($(tail -n 1 err.txt))"
-}
-has() {
-    grep -qF -- "$2" "$1" || fail "$1 does not have: $2
-$(head -c 2000 "$1")"
-}
+source "${CTS_SOURCE_DIR:?the project}/tests/support/program.sh"
+golden=${CTS_GOLDEN_DIR:-$CTS_SOURCE_DIR/tests/golden}
 
 # ---- a Hugging Face folder: text alone ------------------------------------------------------------------------------
 bert=$golden/bert_mini

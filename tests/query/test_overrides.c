@@ -21,28 +21,6 @@
 #define SCAN "set/volumes/train_000001_a_1.nii.gz"
 #define WARNING "the model was made for free, volumes are prepared with wide: embeddings are not those of the published"
 
-static void runs(int code, const char *arguments)
-{
-    int rc = cts_program_run("%s", arguments);
-
-    if (rc != code)
-        fail_msg("%s: exit code %d, expected %d\n%s%s", arguments, rc, code, cts_program_out(), cts_program_err());
-}
-
-/* The command ends with `code` and says `word` on standard error. */
-static void warns(int code, const char *arguments, const char *word)
-{
-    runs(code, arguments);
-    if (!strstr(cts_program_err(), word))
-        fail_msg("%s: looked for \"%s\" in:\n%s", arguments, word, cts_program_err());
-}
-
-static json_t *json_of(const char *arguments)
-{
-    runs(0, arguments);
-    return cts_program_json();
-}
-
 static const char *text_at(const json_t *j, const char *at)
 {
     return json_string_value(cts_json_at(j, at));
@@ -51,8 +29,7 @@ static const char *text_at(const json_t *j, const char *at)
 /* Four phantoms, a model of the free recipe, and the same recipe with a wider window in wide.json. */
 static int setup(void **state)
 {
-    (void)state;
-    if (cts_program_setup(CTS_BINARY))
+    if (cts_program_setup(state))
         return -1;
     if (cts_program_run("phantom --count 4 --size 32,32,24 --seed 3 --out set --quiet") ||
         cts_program_run("train clip --quiet --size 24,32,32 --steps 2 --batch 2 --latent 32 " DATA " --out run") ||
@@ -65,24 +42,18 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_program_teardown();
-}
-
 static void recipe_of_a_run(void **state)
 {
     json_t *a, *b, *same;
 
     (void)state;
-    warns(0, "embed --model run --volumes set/volumes --out v.npy --recipe wide.json", WARNING);
-    a = json_of("embed --model run --volumes set/volumes --out v.npy --recipe wide.json --json");
+    cts_program_warns(0, "embed --model run --volumes set/volumes --out v.npy --recipe wide.json", WARNING);
+    a = cts_program_json_of(0, "embed --model run --volumes set/volumes --out v.npy --recipe wide.json --json");
     assert_non_null(strstr(text_at(a, "warnings.0"), WARNING));
     json_decref(a);
-    a = json_of("score --model run " SCAN " --json");
-    b = json_of("score --model run " SCAN " --json --recipe wide.json");
-    same = json_of("score --model run " SCAN " --json --recipe run/model/preprocess.json");
+    a = cts_program_json_of(0, "score --model run " SCAN " --json");
+    b = cts_program_json_of(0, "score --model run " SCAN " --json --recipe wide.json");
+    same = cts_program_json_of(0, "score --model run " SCAN " --json --recipe run/model/preprocess.json");
     assert_int_equal(json_array_size(cts_json_at(a, "warnings")), 0);
     assert_non_null(strstr(text_at(b, "warnings.0"), WARNING));
     assert_false(json_equal(cts_json_at(a, "findings"), cts_json_at(b, "findings")));
@@ -90,8 +61,8 @@ static void recipe_of_a_run(void **state)
     json_decref(a);
     json_decref(b);
     json_decref(same);
-    warns(2, "score --model run " SCAN " --recipe nosuch", "recipe \"nosuch\" is unknown");
-    warns(3, "score --model run " SCAN " --recipe no/such.json", "no/such.json");
+    cts_program_warns(2, "score --model run " SCAN " --recipe nosuch", "recipe \"nosuch\" is unknown");
+    cts_program_warns(3, "score --model run " SCAN " --recipe no/such.json", "no/such.json");
 }
 
 static void recipe_of_an_index(void **state)
@@ -99,30 +70,30 @@ static void recipe_of_an_index(void **state)
     json_t *j;
 
     (void)state;
-    warns(0, "index create wide --model run --recipe wide.json " DATA, WARNING);
-    j = json_of("index stat wide --json");
+    cts_program_warns(0, "index create wide --model run --recipe wide.json " DATA, WARNING);
+    j = cts_program_json_of(0, "index stat wide --json");
     assert_non_null(strstr(text_at(j, "warnings.0"), WARNING));
     assert_string_equal(text_at(j, "recipe"), "wide");
     json_decref(j);
-    runs(0, "index stat wide");
+    cts_program_runs(0, "index stat wide");
     assert_non_null(strstr(cts_program_out(), WARNING));
     /* whoever opens it later is told, and prepares volumes the same way */
-    warns(0, "query --index wide --text effusion", WARNING);
-    warns(0, "query --index wide --like train_000001_a_1", WARNING);
-    j = json_of("query --index wide --image " SCAN " --target image -k 1 --json");
+    cts_program_warns(0, "query --index wide --text effusion", WARNING);
+    cts_program_warns(0, "query --index wide --like train_000001_a_1", WARNING);
+    j = cts_program_json_of(0, "query --index wide --image " SCAN " --target image -k 1 --json");
     assert_int_equal(json_array_size(cts_json_at(j, "warnings")), 1);
     assert_non_null(strstr(text_at(j, "warnings.0"), WARNING));
     assert_string_equal(text_at(j, "hits.0.id"), "train_000001_a_1");
     assert_true(json_number_value(cts_json_at(j, "hits.0.score")) > 0.99999);
     json_decref(j);
-    warns(0, "index add wide " DATA, WARNING);
-    runs(0, "index add wide --recipe twin.json " DATA); /* another name, the same voxels */
-    warns(4, "index add wide --recipe run/model/preprocess.json " DATA, "got recipe ");
-    runs(0, "index create plain --model run " DATA);
+    cts_program_warns(0, "index add wide " DATA, WARNING);
+    cts_program_runs(0, "index add wide --recipe twin.json " DATA); /* another name, the same voxels */
+    cts_program_warns(4, "index add wide --recipe run/model/preprocess.json " DATA, "got recipe ");
+    cts_program_runs(0, "index create plain --model run " DATA);
     assert_null(strstr(cts_program_err(), "was made for"));
-    warns(4, "index add plain --recipe wide.json " DATA, "got recipe ");
-    warns(0, "query --index plain --image " SCAN " --recipe wide.json", "scores compare unlike things");
-    warns(1, "query --index plain --text a --recipe wide.json", "allowed: with --image");
+    cts_program_warns(4, "index add plain --recipe wide.json " DATA, "got recipe ");
+    cts_program_warns(0, "query --index plain --image " SCAN " --recipe wide.json", "scores compare unlike things");
+    cts_program_warns(1, "query --index plain --text a --recipe wide.json", "allowed: with --image");
 }
 
 /* An importer writes override_of into preprocess.json; the digest does not know it. */
@@ -135,10 +106,10 @@ static void recipe_of_a_model_folder(void **state)
         cts_program_shell("cp -r run/model moved && sed -i 's/\"name\"/\"override_of\": \"hlip\", \"name\"/' "
                           "moved/preprocess.json"),
         0);
-    warns(0, "score --model moved " SCAN, "the model was made for hlip, volumes are prepared with free");
-    runs(0, "index create other --model moved " DATA);
-    a = json_of("index stat other --json");
-    b = json_of("index stat plain --json");
+    cts_program_warns(0, "score --model moved " SCAN, "the model was made for hlip, volumes are prepared with free");
+    cts_program_runs(0, "index create other --model moved " DATA);
+    a = cts_program_json_of(0, "index stat other --json");
+    b = cts_program_json_of(0, "index stat plain --json");
     assert_true(json_equal(cts_json_at(a, "digests.recipe"), cts_json_at(b, "digests.recipe")));
     assert_int_equal(json_array_size(cts_json_at(a, "warnings")), 1);
     json_decref(a);
@@ -151,10 +122,10 @@ static void text_rules(void **state)
     const char *a, *b;
 
     (void)state;
-    warns(0, "index create published --model run --report-text ctclip_infer " DATA,
-          "reports become text by the rule ctclip_infer; the model's own is clean");
-    clean = json_of("query --index plain --like train_000001_a_1 --target text --json");
-    published = json_of("query --index published --like train_000001_a_1 --target text --json");
+    cts_program_warns(0, "index create published --model run --report-text ctclip_infer " DATA,
+                      "reports become text by the rule ctclip_infer; the model's own is clean");
+    clean = cts_program_json_of(0, "query --index plain --like train_000001_a_1 --target text --json");
+    published = cts_program_json_of(0, "query --index published --like train_000001_a_1 --target text --json");
     for (size_t i = 0; i < json_array_size(cts_json_at(clean, "hits")); i++)
         for (size_t k = 0; k < json_array_size(cts_json_at(published, "hits")); k++) {
             const json_t *x = json_array_get(cts_json_at(clean, "hits"), i),
@@ -168,19 +139,20 @@ static void text_rules(void **state)
         }
     json_decref(clean);
     json_decref(published);
-    warns(1, "index create odd --model run --report-text raw " DATA, "allowed clean, dcformer_train");
+    cts_program_warns(1, "index create odd --model run --report-text raw " DATA, "allowed clean, dcformer_train");
     /* the model's own rule, from config.json */
     assert_int_equal(cts_program_shell("cp -r run/model ruled && sed -i 's/\"latent_dim\"/\"report_text\": "
                                        "\"dcformer_train\", \"latent_dim\"/' ruled/config.json"),
                      0);
-    clean = json_of("embed --model ruled --text --reports set/reports.csv --out t.npy --json");
+    clean = cts_program_json_of(0, "embed --model ruled --text --reports set/reports.csv --out t.npy --json");
     json_decref(clean);
     assert_int_equal(cts_program_shell("grep -q '\"report_text\": \"dcformer_train\"' t.json"), 0);
-    runs(0, "train clip --quiet --size 24,32,32 --steps 1 --batch 2 --latent 32 --report-text dcformer_infer " DATA
-            " --out second");
+    cts_program_runs(
+        0, "train clip --quiet --size 24,32,32 --steps 1 --batch 2 --latent 32 --report-text dcformer_infer " DATA
+           " --out second");
     assert_int_equal(cts_program_shell("grep -q '\"report_text\": \"dcformer_infer\"' second/model/config.json"), 0);
-    warns(0, "train clip --init second/model --steps 1 --batch 2 --report-text clean " DATA " --out third",
-          "the model's own is dcformer_infer");
+    cts_program_warns(0, "train clip --init second/model --steps 1 --batch 2 --report-text clean " DATA " --out third",
+                      "the model's own is dcformer_infer");
     assert_int_equal(cts_program_shell("! grep -q report_text third/model/config.json"), 0);
 }
 
@@ -230,12 +202,12 @@ static void several_phrasings(void **state)
 
 static void prompts(void **state)
 {
-    json_t *plain = json_of("score --model run " SCAN " --json"), *j, *row;
+    json_t *plain = cts_program_json_of(0, "score --model run " SCAN " --json"), *j, *row;
     size_t i;
 
     (void)state;
     assert_string_equal(text_at(plain, "prompts"), "ctclip");
-    j = json_of("score --model run --prompts ensemble " SCAN " --json");
+    j = cts_program_json_of(0, "score --model run --prompts ensemble " SCAN " --json");
     assert_string_equal(text_at(j, "prompts"), "ensemble");
     json_array_foreach(cts_json_at(j, "findings"), i, row)
     {
@@ -248,28 +220,28 @@ static void prompts(void **state)
         assert_true(lo <= p && p <= hi && json_integer_value(cts_json_at(row, "spread.phrasings")) == 5);
     }
     json_decref(j);
-    runs(0, "score --model run --prompts ensemble " SCAN);
+    cts_program_runs(0, "score --model run --prompts ensemble " SCAN);
     assert_non_null(strstr(cts_program_out(), "by 5 phrasings"));
     /* a file that says what ctclip says */
     assert_int_equal(cts_program_shell("printf '{\"name\": \"ctclip\", \"default\": [[\"{Finding} is present.\", "
                                        "\"{Finding} is not present.\"]]}' >mine.json"),
                      0);
-    j = json_of("score --model run --prompts mine.json " SCAN " --json");
+    j = cts_program_json_of(0, "score --model run --prompts mine.json " SCAN " --json");
     assert_true(json_equal(j, plain));
     json_decref(j);
     json_decref(plain);
-    j = json_of("score --prompts list --json");
+    j = cts_program_json_of(0, "score --prompts list --json");
     assert_true(json_array_size(cts_json_at(j, "prompts")) >= 6);
     cts_json_keys(cts_json_at(j, "prompts.0"), "name about phrasings example");
     json_decref(j);
-    runs(0, "score --prompts list");
+    cts_program_runs(0, "score --prompts list");
     assert_non_null(strstr(cts_program_out(), "The volume shows: Pleural effusion."));
-    warns(2, "score --model run --prompts nosuch " SCAN, "built in are ctclip");
+    cts_program_warns(2, "score --model run --prompts nosuch " SCAN, "built in are ctclip");
     assert_int_equal(
         cts_program_shell("cp -r run/model asked && sed -i 's/\"latent_dim\"/\"prompts\": \"hlip\", \"latent_dim\"/' "
                           "asked/config.json"),
         0);
-    j = json_of("score --model asked " SCAN " --json");
+    j = cts_program_json_of(0, "score --model asked " SCAN " --json");
     assert_string_equal(text_at(j, "prompts"), "hlip");
     json_decref(j);
 }
@@ -298,28 +270,28 @@ static void write_turned(const char *name, const char *codes, bool affine, doubl
 
 static void axes(void **state)
 {
-    json_t *plain = json_of("score --model run " SCAN " --json"), *j;
+    json_t *plain = cts_program_json_of(0, "score --model run " SCAN " --json"), *j;
 
     (void)state;
     write_turned("ras.nii.gz", "RAS", true, 0);
     write_turned("pir.nii.gz", "PIR", true, 0);
     write_turned("none.nii.gz", "LPS", false, 0);
     write_turned("slant.nii.gz", "LPS", true, 12);
-    warns(0, "score --model run ras.nii.gz", "ras.nii.gz: stored as RAS, flipped i,j");
-    j = json_of("score --model run pir.nii.gz --json");
+    cts_program_warns(0, "score --model run ras.nii.gz", "ras.nii.gz: stored as RAS, flipped i,j");
+    j = cts_program_json_of(0, "score --model run pir.nii.gz --json");
     assert_true(json_equal(cts_json_at(j, "findings"), cts_json_at(plain, "findings")));
     cts_json_keys(cts_json_at(j, "orientation"), "stored did oblique_deg has_affine");
     assert_string_equal(text_at(j, "orientation.stored"), "PIR");
     assert_string_equal(text_at(j, "orientation.did"), "permuted k,i,j; flipped k,j");
     json_decref(j);
-    warns(0, "query --index plain --image pir.nii.gz", "pir.nii.gz: stored as PIR, permuted");
-    j = json_of("query --index plain --image none.nii.gz --json");
+    cts_program_warns(0, "query --index plain --image pir.nii.gz", "pir.nii.gz: stored as PIR, permuted");
+    j = cts_program_json_of(0, "query --index plain --image none.nii.gz --json");
     assert_non_null(strstr(text_at(j, "warnings.0"), "no affine"));
     assert_true(json_is_null(cts_json_at(j, "query.orientation.stored")));
     json_decref(j);
-    warns(0, "score --model run none.nii.gz", "no affine (neither sform nor qform)");
-    warns(0, "score --model run slant.nii.gz", "oblique by 12.0 degrees");
-    j = json_of("inspect ras.nii.gz --json");
+    cts_program_warns(0, "score --model run none.nii.gz", "no affine (neither sform nor qform)");
+    cts_program_warns(0, "score --model run slant.nii.gz", "oblique by 12.0 degrees");
+    j = cts_program_json_of(0, "inspect ras.nii.gz --json");
     assert_string_equal(text_at(j, "files.0.to_lps"), "flipped i,j");
     json_decref(j);
     json_decref(plain);
@@ -334,20 +306,22 @@ static void axes_of_a_set(void **state)
     assert_int_equal(cts_program_shell("mkdir -p mixed && cp ras.nii.gz pir.nii.gz none.nii.gz slant.nii.gz mixed/ && "
                                        "cp ras.nii.gz mixed/ras2.nii.gz"),
                      0);
-    warns(0, "index create mixed.index --model run --volumes mixed",
-          "volumes: axes: 1 as stored (the file has no affine), 1 LPS as stored, 1 PIR permuted k,i,j; flipped k,j, 2 "
-          "RAS "
-          "flipped i,j");
+    cts_program_warns(
+        0, "index create mixed.index --model run --volumes mixed",
+        "volumes: axes: 1 as stored (the file has no affine), 1 LPS as stored, 1 PIR permuted k,i,j; flipped k,j, 2 "
+        "RAS "
+        "flipped i,j");
     assert_non_null(strstr(cts_program_err(), "1 of 5 have no affine"));
     assert_non_null(strstr(cts_program_err(), "1 of 5 are oblique, up to 12.0 degrees"));
     assert_null(strstr(cts_program_err(), "ras.nii.gz: stored as"));
-    j = json_of("embed --model run --volumes mixed --out m.npy --json");
+    j = cts_program_json_of(0, "embed --model run --volumes mixed --out m.npy --json");
     json_decref(j);
-    j = json_of("index create again.index --model run --volumes mixed --json");
+    j = cts_program_json_of(0, "index create again.index --model run --volumes mixed --json");
     assert_int_equal(json_array_size(cts_json_at(j, "orientations")), 4);
     assert_int_equal(json_integer_value(cts_json_at(j, "orientations.3.volumes")), 2);
     json_decref(j);
-    j = json_of("train clip --size 24,32,32 --steps 3 --batch 2 --latent 32 " DATA " --out fourth --json");
+    j = cts_program_json_of(0,
+                            "train clip --size 24,32,32 --steps 3 --batch 2 --latent 32 " DATA " --out fourth --json");
     assert_int_equal(json_integer_value(cts_json_at(j, "orientations.0.volumes")), 4);
     json_decref(j);
 }
@@ -365,5 +339,5 @@ int main(void)
         cmocka_unit_test(axes_of_a_set),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, cts_program_teardown);
 }

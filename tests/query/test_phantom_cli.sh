@@ -2,25 +2,7 @@
 # phantom, inspect, tokenizer and demo as a user and a script call them: outputs, JSON fields, exit codes.
 # SPDX-License-Identifier: MIT
 set -euo pipefail
-ctsearch=${CTS_BIN:?the program under test}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-fail() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-# code WANTED COMMAND...: the exit code, and one sentence on standard error when it is not 0
-code() {
-    local wanted=$1 got=0
-    shift
-    "$@" >out.txt 2>err.txt || got=$?
-    [[ $got == "$wanted" ]] || fail "exit code $got instead of $wanted: $* ($(tail -n 1 err.txt))"
-}
-has() {
-    grep -qF -- "$2" "$1" || fail "$1 does not have: $2
-$(head -c 2000 "$1")"
-}
+source "${CTS_SOURCE_DIR:?the project}/tests/support/program.sh"
 
 # ---- phantom: a drawn set -----------------------------------------------------------------------------------------
 code 0 "$ctsearch" phantom --quiet --count 3 --size 32,32,24 --seed 7 --prefix demo --masks --out set --json

@@ -43,12 +43,9 @@ static int64_t items(void)
 static int add_until(double seconds, int sig)
 {
     struct timespec nap = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    const char *program = getenv("CTS_BIN");
-    char *path = realpath(program && *program ? program : CTS_BINARY, NULL);
     int status;
     pid_t pid;
 
-    assert_non_null(path);
     pid = fork();
     assert_true(pid >= 0);
     if (!pid) {
@@ -56,14 +53,13 @@ static int add_until(double seconds, int sig)
 
         if (said < 0 || dup2(said, 1) < 0 || dup2(said, 2) < 0)
             _exit(99);
-        execl(path, "ctsearch", "index", "add", "k.index", "--reports", "set/reports.csv", "--volumes", "set/volumes",
-              (char *)NULL);
+        execl(cts_program_path(), "ctsearch", "index", "add", "k.index", "--reports", "set/reports.csv", "--volumes",
+              "set/volumes", (char *)NULL);
         _exit(99);
     }
     nanosleep(&nap, NULL);
     kill(pid, sig);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    free(path);
     return status;
 }
 
@@ -113,8 +109,7 @@ static void test_kills(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    if (cts_program_setup(CTS_BINARY))
+    if (cts_program_setup(state))
         return -1;
     if (cts_program_run("phantom --count %d --size 24,24,20 --seed 3 --out set --quiet", N) ||
         cts_program_run("train clip --quiet --size 20,24,24 --steps 1 --batch 4 --latent 32 --reports set/reports.csv "
@@ -125,15 +120,9 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_program_teardown();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kills)};
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, cts_program_teardown);
 }

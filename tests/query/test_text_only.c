@@ -81,8 +81,7 @@ static int setup(void **state)
 {
     char vocab[512];
 
-    (void)state;
-    if (cts_program_setup(CTS_BINARY))
+    if (cts_program_setup(state))
         return -1;
     snprintf(vocab, sizeof vocab, "%s/words.txt", cts_program_dir());
     MUST(cts_wordpiece_train(vocab, sentences, REPORTS, 200));
@@ -97,12 +96,6 @@ static int setup(void **state)
     write_labels();
     MUST(cts_program_run("index create --text-only reports.csv --model model r.index --labels labels.csv --json"));
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_program_teardown();
 }
 
 static void test_create(void **state)
@@ -301,5 +294,5 @@ int main(void)
         cmocka_unit_test(test_image_only),
     };
 
-    return cmocka_run_group_tests_name("text only", tests, setup, teardown);
+    return cmocka_run_group_tests_name("text only", tests, setup, cts_program_teardown);
 }

@@ -17,21 +17,23 @@
 static char folder[64];
 static char *program, *out, *err;
 
-int cts_program_setup(const char *binary)
+int cts_program_setup(void **state)
 {
-    const char *given = getenv("CTS_BIN");
+    const char *given = getenv("CTS_BIN"), *binary = given && *given ? given : CTS_BINARY;
 
+    (void)state;
     strcpy(folder, "/tmp/cts-program-XXXXXX");
-    program = realpath(given && *given ? given : binary, NULL);
+    program = realpath(binary, NULL);
     if (!program) {
-        print_error("%s: not built\n", given && *given ? given : binary);
+        print_error("%s: not built\n", binary);
         return -1;
     }
     return mkdtemp(folder) ? 0 : -1;
 }
 
-int cts_program_teardown(void)
+int cts_program_teardown(void **state)
 {
+    (void)state;
     free(program);
     free(out);
     free(err);
@@ -42,6 +44,11 @@ int cts_program_teardown(void)
 const char *cts_program_dir(void)
 {
     return folder;
+}
+
+const char *cts_program_path(void)
+{
+    return program;
 }
 
 static char *slurp(const char *name)
@@ -116,6 +123,66 @@ json_t *cts_program_json(void)
 
     if (!j)
         fail_msg("not one JSON value: %s in:\n%s\nstandard error:\n%s", e.text, out, err);
+    return j;
+}
+
+void cts_program_runs(int code, const char *arguments)
+{
+    int rc = cts_program_run("%s", arguments);
+
+    if (rc != code)
+        fail_msg("%s: exit code %d, expected %d\n%s%s", arguments, rc, code, out, err);
+}
+
+void cts_program_warns(int code, const char *arguments, const char *word)
+{
+    cts_program_runs(code, arguments);
+    if (!strstr(err, word))
+        fail_msg("%s: looked for \"%s\" in:\n%s", arguments, word, err);
+}
+
+void cts_program_refuses(int code, const char *arguments, const char *word)
+{
+    cts_program_warns(code, arguments, word);
+    if (*out)
+        fail_msg("%s: refused, and yet on standard output:\n%s", arguments, out);
+}
+
+/* Fields that the documentation writes with a letter for their number: percentiles ("50"), recall at any k ("r@10"). */
+static bool is_numbered(const char *key)
+{
+    return (key[0] >= '0' && key[0] <= '9') || !strncmp(key, "r@", 2);
+}
+
+void cts_json_documented(const json_t *j)
+{
+    static char *text;
+    const char *key;
+    json_t *value;
+    size_t n, i;
+
+    if (!text)
+        assert_int_equal(cts_file_read(&text, &n, CTS_SOURCE_DIR "/docs/JSON.md", (size_t)1 << 20), CTS_OK);
+    if (json_is_array(j))
+        json_array_foreach(j, i, value) cts_json_documented(value);
+    json_object_foreach((json_t *)j, key, value)
+    {
+        char name[128];
+
+        snprintf(name, sizeof name, "`%s`", key);
+        if (!is_numbered(key) && !strstr(text, name))
+            fail_msg("docs/JSON.md does not name the field %s", name);
+        cts_json_documented(value);
+    }
+}
+
+json_t *cts_program_json_of(int code, const char *arguments)
+{
+    json_t *j;
+
+    cts_program_runs(code, arguments);
+    j = cts_program_json();
+    cts_json_documented(j);
     return j;
 }
 

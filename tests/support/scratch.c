@@ -8,7 +8,7 @@ static char scratch_dir[64];
 int cts_scratch_make(void **state)
 {
     (void)state;
-    strcpy(scratch_dir, "/tmp/cts-encoders-XXXXXX");
+    strcpy(scratch_dir, "/tmp/cts-test-XXXXXX");
     assert_non_null(mkdtemp(scratch_dir));
     return 0;
 }
@@ -21,10 +21,10 @@ int cts_scratch_remove(void **state)
 
 const char *cts_scratch(const char *name)
 {
-    static char path[4][256];
+    static char path[32][256];
     static int k;
 
-    k = (k + 1) % 4;
+    k = (k + 1) % 32;
     snprintf(path[k], sizeof path[k], "%s/%s", scratch_dir, name);
     return path[k];
 }
@@ -32,6 +32,14 @@ const char *cts_scratch(const char *name)
 void cts_scratch_write(const char *path, const void *p, size_t n)
 {
     MUST(cts_file_write_atomic(path, p, n));
+}
+
+const char *cts_scratch_text(const char *name, const char *text)
+{
+    const char *path = cts_scratch(name);
+
+    cts_scratch_write(path, text, strlen(text));
+    return path;
 }
 
 void cts_assert_refused(int rc, int want, const char *word)

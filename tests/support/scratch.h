@@ -10,10 +10,12 @@
 int cts_scratch_make(void **state);
 int cts_scratch_remove(void **state);
 
-/* Path of a name in the scratch folder; valid until the fourth call after it. */
+/* Path of a name in the scratch folder; valid until the 32nd call after it. */
 const char *cts_scratch(const char *name);
 
 void cts_scratch_write(const char *path, const void *p, size_t n);
+/* A text file in the scratch folder; its path, as of cts_scratch(). */
+const char *cts_scratch_text(const char *name, const char *text);
 
 /* The call failed with this status and its sentence holds word. */
 void cts_assert_refused(int rc, int want, const char *word);

@@ -11,7 +11,8 @@ set(CTS_BINARY "${CMAKE_BINARY_DIR}/ctsearch")
 file(GLOB support CONFIGURE_DEPENDS tests/support/*.c)
 cts_floor(cts_test_support SOURCES ${support} LINK cts_formats ${CTS_CMOCKA})
 if(support)
-    target_compile_definitions(cts_test_support PRIVATE CTS_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_compile_definitions(cts_test_support
+        PRIVATE CTS_SOURCE_DIR="${CMAKE_SOURCE_DIR}" CTS_BINARY="${CTS_BINARY}")
 endif()
 
 # The floors a test of this folder may use: a low floor's tests build and run while the floors above are in pieces.
