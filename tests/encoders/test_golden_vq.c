@@ -85,8 +85,8 @@ static void forward(fixture *f, const cts_golden *g, const char *tokens, int fla
     free(x);
 }
 
-/* Codes and, unless NULL, the output (relative < 0 = the rule of tolerances.json). The codes must be equal: no margin of
- * the file is a matter of rounding. */
+/* Codes and, unless NULL, the output (relative < 0 = the rule of tolerances.json). The codes must be equal: no margin
+ * of the file is a matter of rounding. */
 static bool check(fixture *f, const cts_golden *g, const char *indices, const char *output, double relative)
 {
     int64_t *want = cts_golden_need_ints(g, "%s", indices);
