@@ -176,8 +176,11 @@ static int stepped(void *ctx, const cts_loop_step *s, json_t *line)
     p->seconds = s->seconds;
     if (r->hooks->step)
         r->hooks->step(r->hooks->ctx, p);
+    /* the line is step, loss, lr, grad_norm, negatives, seconds, and behind them what only we have */
     if (line &&
-        (json_object_set_new(line, "negatives", json_integer((json_int_t)p->negatives)) ||
+        (json_object_del(line, "seconds") ||
+         json_object_set_new(line, "negatives", json_integer((json_int_t)p->negatives)) ||
+         json_object_set_new(line, "seconds", json_real(p->seconds)) ||
          json_object_set_new(line, "scale", json_real(p->scale)) ||
          (p->equal_texts && json_object_set_new(line, "equal_texts", json_integer((json_int_t)p->equal_texts)))))
         return cts_fail(CTS_E_NOMEM, "out of memory for a log line");
