@@ -8,6 +8,7 @@
 #include "kernels/base/status.h"
 #include "query/cli.h"
 #include "query/cmd_eval_findings.h"
+#include "query/cmd_eval_pointing.h"
 #include "query/eval/options.h"
 #include "query/eval/result.h"
 #include "query/present.h"
@@ -214,6 +215,7 @@ static int run(int argc, char **argv)
         {"classify", "the 18 findings by anybody's probabilities", run_classify},
         {"map", "do scans find scans with the same findings?", run_map},
         {"findings", "do sentences find the reports of a finding?", cts_run_eval_findings},
+        {"pointing", "do heat maps point at the findings of phantoms?", cts_run_eval_pointing},
         {"protocols", "what the published evaluations do", run_protocols}};
 
     return cts_run_verb(argv[0], verbs, (int)(sizeof verbs / sizeof verbs[0]), argc, argv);

@@ -131,10 +131,11 @@ static size_t row_of(const canvas *c, int64_t s)
                                (int64_t)(((double)from_head + 0.5) * (double)c->tall / (double)c->h->slices));
 }
 
-/* Bars beside the coronal view, row by row: the largest heat dim, the mean, as a part of the largest mean, in colour. */
+/* Bars beside the coronal view, row by row: the mean, as a part of the largest mean, in colour; the largest heat of a
+ * slice as a light mark; a line at each slice that is shown. */
 static void profile(canvas *c, size_t x, size_t y, size_t room)
 {
-    static const uint8_t rule[3] = {70, 70, 70}, white[3] = {255, 255, 255};
+    static const uint8_t rule[3] = {90, 90, 90}, mark[3] = {190, 190, 190};
     double top = 0;
 
     for (int64_t s = 0; s < c->h->slices; s++)
@@ -146,12 +147,13 @@ static void profile(canvas *c, size_t x, size_t y, size_t room)
         double mean = top > 0 ? c->h->mean[s] / top : 0;
         uint8_t colour[3];
 
-        fill(c, x + 1, y + r, (size_t)lrint(c->h->max[s] * (double)room), 1, rule);
         cts_palette(mean, colour);
         fill(c, x + 1, y + r, (size_t)lrint(mean * (double)room), 1, colour);
+        fill(c, x + (size_t)lrint(c->h->max[s] * (double)(room - 2)), y + r, 2, 1, mark);
     }
     for (int i = 0; i < c->s->n_slices; i++)
-        fill(c, x + 1, y + row_of(c, c->s->slice[i]), room, 1, white);
+        for (size_t k = 0; k < room; k += 4)
+            fill(c, x + 1 + k, y + row_of(c, c->s->slice[i]), 2, 1, mark);
 }
 
 static void legend(canvas *c, size_t x, size_t y, size_t w)
@@ -203,7 +205,7 @@ static int draw(canvas *c)
         return rc;
     cts_render_text(c->grey, GAP, 6, c->s->title, 2);
     write_text(c, GAP, low + c->tall + 3, "coronal, through the hottest voxel");
-    write_text(c, x2, low + c->tall + 3, "heat along the body: mean, max (grey)");
+    write_text(c, x2, low + c->tall + 3, "mean heat of slices; grey: the largest");
     write_text(c, x3, low + LEGEND + 3, "0");
     write_text(c, x3 + room - 6, low + LEGEND + 3, "1");
     write_text(c, x3 + room / 2 - 12, low + LEGEND + 3, "heat");
