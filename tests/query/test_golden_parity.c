@@ -1,5 +1,5 @@
-/* `train clip --init MODEL --no-shuffle --preset dcformer-published` against DCFormer's training in PyTorch: fifty steps
- * of a small model with quantiser, its loss curve made by tools/parity_train.py on the same files.
+/* `train clip --init MODEL --no-shuffle --preset dcformer-published` against DCFormer's training in PyTorch: fifty
+ * steps of a small model with quantiser, its loss curve made by tools/parity_train.py on the same files.
  *
  * tests/golden/parity has the configuration, recipe, vocabulary, reports and the curve; weights and scans are formula
  * numbers, so the folder is made here. CTS_PARITY_OUT=DIR leaves a copy of it, from which the curve is made anew by
@@ -89,8 +89,7 @@ static int setup(void **state)
 {
     char *volumes;
 
-    (void)state;
-    if (cts_program_setup(CTS_BINARY))
+    if (cts_program_setup(state))
         return -1;
     volumes = at("volumes");
     MUST(cts_mkdir_p(volumes));
@@ -102,12 +101,6 @@ static int setup(void **state)
     if (getenv("CTS_PARITY_OUT"))
         assert_int_equal(cts_program_shell("mkdir -p \"$CTS_PARITY_OUT\" && cp -r . \"$CTS_PARITY_OUT\""), 0);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return cts_program_teardown();
 }
 
 static double number(const json_t *j, const char *key)
@@ -204,10 +197,35 @@ static void test_init_keeps_what_the_model_has(void **state)
     }
 }
 
+/* The published scale is a constant: a model that learns its own keeps it under the preset, and moves it without. */
+static void test_scale_stands_still(void **state)
+{
+    static const char *const presets[] = {"dcformer-published --lr 1e-2", "ctsearch"};
+
+    (void)state;
+    assert_int_equal(cts_program_shell("cp -r model learned && sed -i 's/\"constant\"/\"learned\"/' "
+                                       "learned/config.json"),
+                     0);
+    for (int k = 0; k < 2; k++) {
+        char name[32];
+        json_t *log;
+
+        assert_int_equal(cts_program_run("train clip --quiet --init learned --steps 3 --batch 4 --reports reports.csv "
+                                         "--volumes volumes --out learned%d --preset %s",
+                                         k, presets[k]),
+                         0);
+        snprintf(name, sizeof name, "learned%d/log.jsonl", k);
+        log = read_log(name);
+        assert_true((number(json_array_get(log, 0), "scale") == number(json_array_get(log, 2), "scale")) == (k == 0));
+        json_decref(log);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_loss_curve),
-                                       cmocka_unit_test(test_init_keeps_what_the_model_has)};
+                                       cmocka_unit_test(test_init_keeps_what_the_model_has),
+                                       cmocka_unit_test(test_scale_stands_still)};
 
-    return cmocka_run_group_tests_name("golden parity", tests, setup, teardown);
+    return cmocka_run_group_tests_name("golden parity", tests, setup, cts_program_teardown);
 }
