@@ -41,8 +41,7 @@ struct cts_engine {
     float *volumes;                   /* [batch][elements] */
 };
 
-/* "DIR" when it holds config.json, otherwise "DIR/model". */
-static int resolve(char **out, const char *dir)
+int cts_engine_resolve(char **out, const char *dir)
 {
     char *config = cts_path_join(dir, "config.json"), *inner = cts_path_join(dir, "model"),
          *inner_config = inner ? cts_path_join(inner, "config.json") : NULL;
@@ -127,7 +126,7 @@ int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backen
         return cts_fail(CTS_E_NOMEM, "out of memory for a model");
     pthread_mutex_init(&e->axes_lock, NULL);
     e->backend = backend;
-    if ((rc = resolve(&e->path, model_dir)) || (rc = cts_model_dir_load(&e->model, e->path)))
+    if ((rc = cts_engine_resolve(&e->path, model_dir)) || (rc = cts_model_dir_load(&e->model, e->path)))
         goto out;
     e->clip = e->model->clip;
     e->digest = e->model->digest;

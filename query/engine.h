@@ -18,6 +18,8 @@
 
 typedef struct cts_engine cts_engine;
 
+/* The model folder meant by `dir`, to be freed: `dir` when it holds config.json, otherwise the model/ inside it. */
+int cts_engine_resolve(char **out, const char *dir);
 /* A model folder, or a run folder of `train clip` (its model/ is taken). Owned by the engine. */
 int cts_engine_open(cts_engine **out, const char *model_dir, cts_backend *backend);
 /* Around a model somebody else holds (training's validation). All borrowed. */

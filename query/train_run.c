@@ -13,6 +13,7 @@
 #include "kernels/base/status.h"
 #include "query/dataset_options.h"
 #include "query/train_data.h"
+#include "query/train_parts.h"
 
 #define QUANTISER "visual_transformer.vq._codebook.embed"
 
@@ -34,35 +35,6 @@ typedef struct {
 } job;
 
 /* ---- parts of the run -------------------------------------------------------------------------------------------- */
-
-static int open_recipe(job *j)
-{
-    char model[CTS_DIGEST_HEX], given[CTS_DIGEST_HEX];
-    int rc;
-
-    j->recipe = j->s->recipe;
-    if (!j->init)
-        return CTS_OK;
-    if (!j->init->preprocess) {
-        if (!j->s->recipe_given)
-            return cts_fail(CTS_E_USAGE,
-                            "%s has no preprocess.json: name the recipe of its volumes with --recipe or --size",
-                            j->init->dir);
-        return CTS_OK;
-    }
-    char *path = cts_path_join(j->init->dir, "preprocess.json");
-
-    rc = path ? cts_recipe_load(&j->recipe, path) : cts_fail(CTS_E_NOMEM, "out of memory");
-    free(path);
-    if (rc || !j->s->recipe_given)
-        return rc;
-    if ((rc = cts_recipe_digest(&j->recipe, model)) || (rc = cts_recipe_digest(&j->s->recipe, given)))
-        return rc;
-    return strcmp(model, given)
-               ? cts_fail(CTS_E_USAGE, "--recipe: got %s, the model in %s was made with %s (another digest)",
-                          j->s->recipe.name, j->init->dir, j->recipe.name)
-               : CTS_OK;
-}
 
 /* How report cells become texts: as asked, as the initial model has it, or clean. */
 static int choose_text_mode(job *j)
@@ -123,25 +95,6 @@ static void keep_temperature(job *j)
                 exp((double)cts_params_get(j->clip->params, i)->data[0]));
 }
 
-/* {"encoder": .., "config": ..} of a preset, with the fields of `changes` (released) set in its config. */
-static int encoder_json(json_t **out, const char *preset, json_t *changes)
-{
-    const cts_encoder_def *def;
-    void *config = NULL;
-    json_t *j = NULL;
-    int rc = cts_encoder_preset_find(&def, &config, preset);
-
-    if (!rc && (!(j = cts_encoder_to_json(def, config)) || json_object_update(json_object_get(j, "config"), changes)))
-        rc = cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
-    json_decref(changes);
-    free(config);
-    if (rc)
-        json_decref(j);
-    else
-        *out = j;
-    return rc;
-}
-
 /* The published loaders read reports differently when they train and when they are asked; a model keeps the latter. */
 static const char *inference_mode(cts_text_mode trained)
 {
@@ -157,18 +110,18 @@ static int new_model(job *j)
     const cts_recipe *r = &j->recipe;
     int rc;
 
-    if ((rc = encoder_json(&image, j->s->image,
-                           json_pack("{s:[I,I,I], s:b, s:I, s:s}", "input_size", (json_int_t)r->size_zxy[0],
-                                     (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2], "quantize",
-                                     j->s->codebook > 0, "codebook_size",
-                                     (json_int_t)(j->s->codebook > 0 ? j->s->codebook : 8192), "reduction",
-                                     j->s->reduction))) ||
-        (rc = encoder_json(&text, j->s->text,
-                           json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size",
-                                     (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
-                                     (json_int_t)j->s->clip.max_tokens, "hidden_dropout_prob", j->s->dropout,
-                                     "attention_probs_dropout_prob", j->s->dropout, "pooling", j->s->pooling,
-                                     "initializer_range", j->s->text_init))))
+    if ((rc = cts_train_encoder_json(&image, j->s->image,
+                                     json_pack("{s:[I,I,I], s:b, s:I, s:s}", "input_size", (json_int_t)r->size_zxy[0],
+                                               (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2], "quantize",
+                                               j->s->codebook > 0, "codebook_size",
+                                               (json_int_t)(j->s->codebook > 0 ? j->s->codebook : 8192), "reduction",
+                                               j->s->reduction))) ||
+        (rc = cts_train_encoder_json(&text, j->s->text,
+                                     json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size",
+                                               (json_int_t)cts_tokenizer_size(j->tokenizer), "max_position_embeddings",
+                                               (json_int_t)j->s->clip.max_tokens, "hidden_dropout_prob", j->s->dropout,
+                                               "attention_probs_dropout_prob", j->s->dropout, "pooling", j->s->pooling,
+                                               "initializer_range", j->s->text_init))))
         goto out;
     all = json_pack("{s:s, s:i, s:O, s:O, s:I, s:s, s:{s:s, s:f}}", "format", "ctsearch-clip", "version", 1, "image",
                     image, "text", text, "latent_dim", (json_int_t)j->s->latent, "projection_norm",
@@ -297,7 +250,8 @@ static int open_all(job *j)
 {
     int rc;
 
-    if ((j->s->init && (rc = cts_model_dir_load(&j->init, j->s->init))) || (rc = open_recipe(j)) ||
+    if ((j->s->init && (rc = cts_model_dir_load(&j->init, j->s->init))) ||
+        (rc = cts_train_recipe(&j->recipe, j->init, !j->init || j->s->recipe_given ? &j->s->recipe : NULL)) ||
         (rc = choose_text_mode(j)) || (rc = cts_dataset_open(&j->train, &j->s->train)) ||
         (j->s->valid.volumes && (rc = cts_dataset_open(&j->valid, &j->s->valid))) ||
         (rc = cts_train_data_make(&j->data, j->train, &j->recipe, j->mode)) || (rc = open_tokenizer(j)) ||
