@@ -12,6 +12,7 @@
 #include "query/cli.h"
 #include "query/orientation.h"
 #include "query/present.h"
+#include "query/scan_options.h"
 #include "query/session.h"
 
 #define K_MAX 100000
@@ -22,6 +23,7 @@ static const char *const kind_names[] = {"", "text", "image", "report", "like"};
 typedef struct {
     const char *index, *model, *value;
     cts_overrides over;
+    cts_scan_options scan;
     query_kind kind;
     bool has_target, approx;
     cts_space target;
@@ -135,6 +137,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, !o->index ? "--index is needed" : "one of --text, --image, --report, --like is needed");
         if (o->over.recipe && o->kind != FROM_IMAGE)
             argp_error(state, "--recipe: got it beside --%s, allowed: with --image", kind_names[o->kind]);
+        if (cts_scan_options_given(&o->scan) && o->kind != FROM_IMAGE)
+            argp_error(state, "--metadata, --spacing, --rescale: got one beside --%s, allowed: with --image",
+                       kind_names[o->kind]);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -166,13 +171,13 @@ static int embed_report(cts_engine *e, const char *value, float *vector)
     return rc;
 }
 
-static int embed_image(cts_engine *e, const char *path, float *vector, cts_preprocess_info *info)
+static int embed_image(cts_engine *e, const options *o, float *vector, cts_preprocess_info *info)
 {
-    cts_volume_source source = {.path = path};
-    int rc = cts_engine_volume(e, &source, vector, info);
+    cts_volume_source source;
+    int rc = cts_scan_source(&source, &o->scan, o->value);
 
-    if (!rc)
-        cts_say_volume(path, info);
+    if (!rc && !(rc = cts_engine_volume(e, &source, vector, info)))
+        cts_say_volume(o->value, info);
     return rc;
 }
 
@@ -187,7 +192,7 @@ static int embed_query(cts_session *s, const options *o, float *vector, uint64_t
     case FROM_REPORT:
         return embed_report(s->engine, o->value, vector);
     case FROM_IMAGE:
-        return embed_image(s->engine, o->value, vector, info);
+        return embed_image(s->engine, o, vector, info);
     default:
         if ((rc = cts_index_find_volume(s->index, o->value, self)))
             return rc;
@@ -336,7 +341,7 @@ static int run(int argc, char **argv)
     options o = {.k = 10};
     cts_common common;
     cts_session s = {0};
-    int rc = cts_cli_parse(
+    int rc = cts_cli_parse_with(
         argc, argv, argp_options, parse, NULL,
         "Search an index. Scores are cosines of unit vectors. A sentence, a report and --like are ranked against "
         "scans, a scan against reports, unless --target says otherwise. An index of reports alone is searched by its "
@@ -345,14 +350,16 @@ static int run(int argc, char **argv)
         "  ctsearch query --index lungs.index --text \"pleural effusion\" -k 5\n"
         "  ctsearch query --index lungs.index --image scan.nii.gz --filter label=emphysema\n"
         "  ctsearch query --index lungs.index --like valid_53_a_1 --group patient",
-        &o, &common);
+        &o, &common, &cts_scan_argp, &o.scan);
 
     if (rc)
         return rc;
-    if (!(rc = cts_session_open_index(&s, o.index, false, o.model, o.kind != FROM_LIKE, &common)) &&
+    if (!(rc = cts_scan_options_open(&o.scan)) &&
+        !(rc = cts_session_open_index(&s, o.index, false, o.model, o.kind != FROM_LIKE, &common)) &&
         !(!o.has_target && (rc = default_target(s.index, &o))) &&
         !(o.over.recipe && (rc = cts_session_override(&s, &o.over))))
         rc = search(&s, &o, common.json);
+    cts_scan_options_close(&o.scan);
     cts_session_close(&s);
     return rc;
 }

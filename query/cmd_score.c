@@ -1,4 +1,5 @@
-/* `ctsearch score`: how likely a scan shows each of the 18 findings, by prompts alone. SPDX-License-Identifier: MIT */
+/* `ctsearch score`: how likely a scan shows each finding, by supervised models, by prompts, or by several together.
+ * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,26 +10,53 @@
 #include "query/cli.h"
 #include "query/orientation.h"
 #include "query/present.h"
+#include "query/scan_options.h"
+#include "query/score_report.h"
 #include "query/session.h"
-#include "query/zeroshot.h"
 
 typedef struct {
-    const char *model, *index, *prompts;
+    const char *model[CTS_SCORER_MODELS_MAX];
+    size_t n_models;
+    const char *index;
+    cts_scorer_options scorer;
     cts_overrides over;
-    char **volumes; /* borrowed strings, owned array */
-    size_t n;
+    cts_scan_options scan;
+    char **findings, **volumes; /* borrowed strings, owned arrays */
+    size_t n_findings, n;
 } options;
 
+enum { KEY_THRESHOLDS = 0x1400, KEY_UNCALIBRATED };
+
 static const struct argp_option argp_options[] = {
-    {"model", 'm', "DIR", 0, "Model folder or run folder", 0},
+    {"model", 'm', "DIR", 0, "Model folder or run folder; repeated: the mean of their calibrated logits", 0},
+    {"ensemble", 'e', "DIR", OPTION_ALIAS, NULL, 0},
     {"index", 'i', "INDEX", 0, "Use the model of this index instead", 0},
-    {"prompts", 'p', "NAME|FILE.json", 0, "Prompt bank (default: the model's; `--prompts list` shows them)", 0},
+    {"finding", 'f', "NAME", 0, "Only this one; may be repeated (default: all that the model has)", 0},
+    {"thresholds", KEY_THRESHOLDS, "DIR", 0, "Folder with thresholds.json (default: the model's own)", 0},
+    {"uncalibrated", KEY_UNCALIBRATED, NULL, 0, "Several models: the mean of their logits as they are", 0},
+    {"prompts", 'p', "NAME|FILE.json", 0,
+     "Go by this prompt bank (default: by the classifier, or by the model's own bank; `--prompts list` shows them)", 0},
     CTS_OPTION_RECIPE,
     {0}};
 
 static bool lists(const options *o)
 {
-    return o->prompts && !strcmp(o->prompts, "list");
+    return o->scorer.prompts && !strcmp(o->scorer.prompts, "list");
+}
+
+static void check(struct argp_state *state, const options *o)
+{
+    if (lists(o))
+        return;
+    if (!o->n || (!o->n_models && !o->index))
+        argp_error(state, o->n ? "--model or --index is needed" : "at least one VOLUME is needed");
+    if (o->n_models > 1 && o->index)
+        argp_error(state, "--index: got it beside %zu models, allowed: one", o->n_models);
+    if (o->n_models > 1 && o->over.recipe)
+        argp_error(state, "--recipe: got it beside %zu models, allowed: one, each has a recipe of its own",
+                   o->n_models);
+    if (o->n_models < 2 && o->scorer.uncalibrated)
+        argp_error(state, "--uncalibrated: got it beside one model, allowed: with several");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -36,14 +64,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     options *o = state->input;
 
     switch (key) {
+    case 'e':
     case 'm':
-        o->model = arg;
+        if (o->n_models == CTS_SCORER_MODELS_MAX)
+            argp_error(state, "--model: got more than %d of them, allowed: so many", CTS_SCORER_MODELS_MAX);
+        o->model[o->n_models++] = arg;
         return 0;
     case 'i':
         o->index = arg;
         return 0;
+    case 'f':
+        o->findings[o->n_findings++] = arg;
+        return 0;
     case 'p':
-        o->prompts = arg;
+        o->scorer.prompts = arg;
+        return 0;
+    case KEY_THRESHOLDS:
+        o->scorer.thresholds = arg;
+        return 0;
+    case KEY_UNCALIBRATED:
+        o->scorer.uncalibrated = true;
         return 0;
     case CTS_KEY_RECIPE:
         o->over.recipe = arg;
@@ -52,106 +92,114 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->volumes[o->n++] = arg;
         return 0;
     case ARGP_KEY_END:
-        if (!lists(o) && (!o->n || (!o->model && !o->index)))
-            argp_error(state, o->n ? "--model or --index is needed" : "at least one VOLUME is needed");
+        check(state, o);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
+/* Everything one run holds. The first engine is the session's. */
 typedef struct {
-    int finding;
-    float probability;
-} scored;
+    const options *o;
+    cts_session session;
+    cts_engine *engine[CTS_SCORER_MODELS_MAX];
+    size_t n_engines;
+    cts_scorer *scorer;
+    size_t *which; /* labels asked for */
+    size_t n_which;
+    cts_scorer_result r;
+} job;
 
-static int by_probability(const void *a, const void *b)
+static int open_models(job *j, const cts_common *c)
 {
-    const scored *x = a, *y = b;
+    const options *o = j->o;
+    int rc = o->index ? cts_session_open_index(&j->session, o->index, false, o->n_models ? o->model[0] : NULL, true, c)
+                      : cts_session_open_model(&j->session, o->model[0], c);
 
-    return x->probability != y->probability ? (x->probability < y->probability) - (x->probability > y->probability)
-                                            : x->finding - y->finding;
+    if (rc || (rc = cts_session_override(&j->session, &o->over)))
+        return rc;
+    j->engine[j->n_engines++] = j->session.engine;
+    for (size_t i = 1; i < o->n_models; i++) {
+        if ((rc = cts_engine_open(&j->engine[i], o->model[i], j->session.runtime.backend)))
+            return rc;
+        j->n_engines++;
+        if (*cts_engine_warning(j->engine[i]))
+            cts_log(CTS_LOG_WARN, "%s", cts_engine_warning(j->engine[i]));
+    }
+    return cts_scorer_create(&j->scorer, j->engine, j->n_engines, &o->scorer);
 }
 
-static void print_scores(const char *volume, const float probability[CTS_FINDINGS],
-                         const cts_prompt_spread spread[CTS_FINDINGS])
+/* The labels asked for, each once. */
+static int choose(job *j)
 {
-    scored s[CTS_FINDINGS];
+    size_t n = cts_scorer_n(j->scorer);
+    int rc = CTS_OK;
 
-    for (int i = 0; i < CTS_FINDINGS; i++)
-        s[i] = (scored){i, probability[i]};
-    qsort(s, CTS_FINDINGS, sizeof s[0], by_probability);
-    printf("%s\n", volume);
-    for (int i = 0; i < CTS_FINDINGS; i++) {
-        const cts_prompt_spread *p = &spread[s[i].finding];
+    j->which = malloc((n + 1) * sizeof *j->which);
+    j->r.logit = malloc((n + 1) * sizeof *j->r.logit);
+    j->r.member = malloc((n * j->n_engines + 1) * sizeof *j->r.member);
+    j->r.spread = calloc(n + 1, sizeof *j->r.spread);
+    if (!j->which || !j->r.logit || !j->r.member || !j->r.spread)
+        return cts_fail(CTS_E_NOMEM, "out of memory for %zu findings", n);
+    for (size_t i = 0; !rc && i < j->o->n_findings; i++) {
+        size_t at = 0, k = 0;
 
-        printf("  %-36s %5.3f  ", cts_findings[s[i].finding].name, (double)s[i].probability);
-        cts_print_bar(stdout, s[i].probability, 32);
-        if (p->pairs > 1)
-            printf("  %5.3f to %5.3f by %d phrasings", (double)p->min, (double)p->max, p->pairs);
-        putchar('\n');
+        rc = cts_scorer_find(j->scorer, j->o->findings[i], &at);
+        while (k < j->n_which && j->which[k] != at)
+            k++;
+        if (!rc && k == j->n_which)
+            j->which[j->n_which++] = at;
     }
+    for (size_t i = 0; !j->o->n_findings && i < n; i++)
+        j->which[j->n_which++] = i;
+    return rc;
 }
 
-static json_t *scores_json(const char *volume, const cts_zeroshot *z, const cts_preprocess_info *info,
-                           const float probability[CTS_FINDINGS], const cts_prompt_spread spread[CTS_FINDINGS])
+static json_t *warnings_of(const job *j, const cts_preprocess_info *info)
 {
-    json_t *findings = json_array();
+    json_t *list = cts_volume_warnings_json(info), *kept = cts_session_warnings(&j->session);
 
-    for (int i = 0; i < CTS_FINDINGS; i++) {
-        json_t *one = json_pack("{s:s, s:f}", "name", cts_findings[i].name, "probability", (double)probability[i]);
-
-        if (spread[i].pairs > 1)
-            json_object_set_new(one, "spread",
-                                json_pack("{s:i, s:f, s:f, s:f}", "phrasings", spread[i].pairs, "mean",
-                                          (double)spread[i].mean, "min", (double)spread[i].min, "max",
-                                          (double)spread[i].max));
-        json_array_append_new(findings, one);
-    }
-    return json_pack("{s:s, s:s, s:o, s:o, s:o}", "volume", volume, "prompts", z->bank, "findings", findings,
-                     "orientation", cts_orientation_json(info), "warnings", cts_volume_warnings_json(info));
+    json_array_extend(list, kept);
+    json_decref(kept);
+    for (size_t i = 1; i < j->n_engines; i++)
+        if (*cts_engine_warning(j->engine[i]))
+            json_array_append_new(list, json_string(cts_engine_warning(j->engine[i])));
+    return list;
 }
 
 /* One volume, to stdout or, when list is not NULL, appended to it. */
-static int score_one(cts_session *s, const cts_zeroshot *z, const char *volume, float *vector, json_t *list)
+static int score_one(job *j, const char *volume, json_t *list)
 {
-    cts_volume_source source = {.path = volume};
     cts_preprocess_info info;
-    cts_prompt_spread spread[CTS_FINDINGS];
-    float probability[CTS_FINDINGS];
-    int rc = cts_engine_volume(s->engine, &source, vector, &info);
+    cts_volume_source source;
+    int rc = cts_scan_source(&source, &j->o->scan, volume);
 
-    if (rc)
+    if (rc || (rc = cts_scorer_volume(j->scorer, &source, &j->r, &info)))
         return rc;
     cts_say_volume(volume, &info);
-    cts_zeroshot_score(z, vector, probability);
-    cts_zeroshot_spread(z, vector, spread);
     if (list) {
-        json_t *j = scores_json(volume, z, &info, probability, spread), *kept = cts_session_warnings(s);
+        json_t *one = cts_score_json(j->scorer, &j->r, volume, j->which, j->n_which);
 
-        json_array_extend(json_object_get(j, "warnings"), kept);
-        json_decref(kept);
-        json_array_append_new(list, j);
+        json_object_set_new(one, "orientation", cts_orientation_json(&info));
+        json_object_set_new(one, "warnings", warnings_of(j, &info));
+        json_array_append_new(list, one);
     } else {
-        print_scores(volume, probability, spread);
+        cts_score_print(j->scorer, &j->r, volume, j->which, j->n_which);
     }
     return CTS_OK;
 }
 
-static int score(cts_session *s, const options *o, bool json)
+static int score(job *j, bool json)
 {
-    cts_zeroshot z = {0};
-    float *vector = malloc((size_t)cts_engine_dim(s->engine) * sizeof *vector);
+    const options *o = j->o;
     json_t *list = json ? json_array() : NULL, *skipped = json_array();
-    int rc = vector ? cts_engine_need(s->engine, CTS_SIDE_IMAGE) : cts_fail(CTS_E_NOMEM, "out of memory for a vector");
+    int rc = CTS_OK;
 
-    if (!rc)
-        rc = cts_zeroshot_open(&z, s->engine, o->prompts);
     for (size_t i = 0; !rc && i < o->n; i++) {
         if (cts_interrupted())
             rc = cts_fail(CTS_E_INTERRUPTED, "score: interrupted after %zu of %zu volumes", i, o->n);
-        else if ((rc = score_one(s, &z, o->volumes[i], vector, list)) && o->n > 1 &&
-                 rc != CTS_E_NOMEM) { /* one of many: go on */
+        else if ((rc = score_one(j, o->volumes[i], list)) && o->n > 1 && rc != CTS_E_NOMEM) { /* one of many: go on */
             cts_log(CTS_LOG_WARN, "skipped: %s", cts_error());
             json_array_append_new(skipped, json_pack("{s:s, s:s}", "volume", o->volumes[i], "error", cts_error()));
             rc = CTS_OK;
@@ -164,41 +212,53 @@ static int score(cts_session *s, const options *o, bool json)
     if (!rc && json_array_size(skipped))
         rc = cts_fail(CTS_E_PARTIAL, "%zu of %zu volumes were skipped, each for the reason given above",
                       json_array_size(skipped), o->n);
-    cts_zeroshot_clear(&z);
-    free(vector);
     json_decref(list);
     json_decref(skipped);
     return rc;
 }
 
+static void close_job(job *j)
+{
+    cts_scorer_destroy(j->scorer);
+    for (size_t i = 1; i < j->n_engines; i++)
+        cts_engine_close(j->engine[i]);
+    cts_session_close(&j->session);
+    free(j->which);
+    free(j->r.logit);
+    free(j->r.member);
+    free(j->r.spread);
+}
+
 static int run(int argc, char **argv)
 {
-    options o = {.volumes = calloc((size_t)argc + 1, sizeof *o.volumes)};
-    cts_common common;
-    cts_session s = {0};
-    int rc = o.volumes ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for arguments");
+    options o = {.volumes = calloc((size_t)argc + 1, sizeof *o.volumes),
+                 .findings = calloc((size_t)argc + 1, sizeof *o.findings)};
+    cts_common common = {0};
+    job j = {.o = &o};
+    int rc = o.volumes && o.findings ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for arguments");
 
     if (!rc)
-        rc = cts_cli_parse(
+        rc = cts_cli_parse_with(
             argc, argv, argp_options, parse, "VOLUME...",
-            "Zero-shot probabilities of the 18 findings: the scan is compared with sentences that affirm and deny "
-            "each. With a bank of several phrasings the range over them is shown. They rank scans; they are not "
-            "calibrated, and this is no diagnosis."
-            "\vExamples:\n  ctsearch score --model runs/nano scan.nii.gz\n"
-            "  ctsearch score --model runs/nano --prompts ensemble scan.nii.gz\n  ctsearch score --prompts list",
-            &o, &common);
-    if (!rc && lists(&o)) {
-        free(o.volumes);
-        return cts_prompt_banks_print(common.json);
-    }
-    if (!rc)
-        rc = o.index ? cts_session_open_index(&s, o.index, false, o.model, true, &common)
-                     : cts_session_open_model(&s, o.model, &common);
-    if (!rc && !(rc = cts_session_override(&s, &o.over)))
-        rc = score(&s, &o, common.json);
+            "How likely a scan shows each finding: by the classifier of a supervised model, or by sentences that "
+            "affirm and deny it (with a bank of several phrasings the range over them is shown), or by several models "
+            "together. With thresholds.json in the model folder also present or absent, and how well the model told "
+            "it on validation scans. This is no diagnosis."
+            "\vExamples:\n  ctsearch score --model runs/scroll scan.nii.gz\n"
+            "  ctsearch score --model runs/nano --prompts ensemble --finding \"Pleural effusion\" scan.nii.gz\n"
+            "  ctsearch score --model runs/scroll --model runs/nano --thresholds both scan.nii.gz\n"
+            "  ctsearch score --prompts list",
+            &o, &common, &cts_scan_argp, &o.scan);
+    if (!rc && lists(&o))
+        rc = cts_prompt_banks_print(common.json);
+    else if (!rc && !(rc = cts_scan_options_open(&o.scan)) && !(rc = open_models(&j, &common)) && !(rc = choose(&j)))
+        rc = score(&j, common.json);
+    close_job(&j);
+    cts_scan_options_close(&o.scan);
     free(o.volumes);
-    cts_session_close(&s);
+    free(o.findings);
     return rc;
 }
 
-const cts_command cts_cmd_score = {"score", "zero-shot probabilities of the 18 findings for a scan", run};
+const cts_command cts_cmd_score = {"score", "probabilities of the findings of a scan, with thresholds and intervals",
+                                   run};

@@ -276,11 +276,11 @@ const char *const *cts_scorer_labels(const cts_scorer *s)
 
 int cts_scorer_find(const cts_scorer *s, const char *label, size_t *at)
 {
+    int finding = cts_finding_find(label), rc;
     cts_str names = {0};
-    int rc;
 
     for (size_t i = 0; i < s->n; i++)
-        if (!strcasecmp(s->label[i], label)) {
+        if (!strcasecmp(s->label[i], label) || (finding >= 0 && !strcasecmp(s->label[i], cts_findings[finding].name))) {
             *at = i;
             return CTS_OK;
         }
@@ -429,7 +429,7 @@ int cts_scorer_records(cts_scorer *s, const cts_record *const *records, size_t n
 
     for (size_t k = 0; !rc && k < s->n_members; k++) {
         collect c = {.s = s, .m = &s->m[k], .records = records, .sum = sum, .seen = seen};
-        char label[48] = "volumes";
+        char label[80] = "volumes";
         size_t left = 0;
 
         if (s->n_members > 1)

@@ -39,7 +39,7 @@ void cts_scorer_destroy(cts_scorer *s); /* NULL allowed */
 
 size_t cts_scorer_n(const cts_scorer *s);
 const char *const *cts_scorer_labels(const cts_scorer *s); /* [n] */
-/* Index of a label, upper and lower case alike. CTS_E_MISMATCH lists what there is. */
+/* Index of a label, upper and lower case alike; the 18 findings by their short names too. CTS_E_MISMATCH lists what there is. */
 int cts_scorer_find(const cts_scorer *s, const char *label, size_t *at);
 /* NULL = there are none, or none of this label. */
 const cts_thresholds *cts_scorer_thresholds(const cts_scorer *s);
