@@ -7,7 +7,6 @@
  * Initial values as published: weights normal with initializer_range, biases 0. GELU is the erf form.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "encoders/blocks.h"
@@ -120,12 +119,7 @@ static int parse(void **config, const json_t *j, const char *file)
     if (c.hidden % c.heads != 0)
         return cts_fail(CTS_E_INPUT, "%s: hidden_size %lld is no multiple of num_attention_heads %lld", file,
                         (long long)c.hidden, (long long)c.heads);
-    bert *own = malloc(sizeof *own);
-    if (!own)
-        return cts_fail(CTS_E_NOMEM, "out of memory for the configuration of %s", file);
-    *own = c;
-    *config = own;
-    return CTS_OK;
+    return cts_config_keep(config, &c, sizeof c, file);
 }
 
 static json_t *write(const void *config)

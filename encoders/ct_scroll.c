@@ -14,7 +14,6 @@
  * triplets works with the same weights; the published code is fixed to 80 and builds its masks for as many.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "encoders/blocks.h"
@@ -95,7 +94,6 @@ static int parse(void **config, const json_t *j, const char *file)
                    .dropout = 0.2,
                    .attention_dropout = 0.1,
                    .head_dropout = 0.5};
-    ct_scroll *own;
     int rc;
 
     if ((rc = cts_json_int(&c.width, j, "width", false, 1, 4096, file)) != CTS_OK ||
@@ -108,11 +106,7 @@ static int parse(void **config, const json_t *j, const char *file)
         (rc = parse_names(&c, j, file)) != CTS_OK || (rc = parse_rates(&c, j, file)) != CTS_OK ||
         (rc = check(&c, file)) != CTS_OK)
         return rc;
-    if (!(own = malloc(sizeof *own)))
-        return cts_fail(CTS_E_NOMEM, "out of memory for the configuration of %s", file);
-    *own = c;
-    *config = own;
-    return CTS_OK;
+    return cts_config_keep(config, &c, sizeof c, file);
 }
 
 static json_t *write(const void *config)

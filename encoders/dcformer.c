@@ -14,7 +14,6 @@
  * ceil(n / 2) four times: any volume from one voxel on works. The paper's text says kernel 7 in all stages, the
  * published code and counts say 13, 11, 9, 7; both are presets.
  * SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include "encoders/blocks.h"
@@ -111,34 +110,19 @@ static int parse(void **config, const json_t *j, const char *file)
             return cts_fail(CTS_E_INPUT, "%s: field \"reduction\" is \"%s\", allowed channel, depth, none", file,
                             reduce);
     }
-    dcformer *own = malloc(sizeof *own);
-    if (!own)
-        return cts_fail(CTS_E_NOMEM, "out of memory for the configuration of %s", file);
-    *own = c;
-    *config = own;
-    return CTS_OK;
-}
-
-static json_t *ints(const int64_t *v, int n)
-{
-    json_t *a = json_array();
-
-    for (int i = 0; a && i < n; i++)
-        if (json_array_append_new(a, json_integer(v[i])) != 0) {
-            json_decref(a);
-            return NULL;
-        }
-    return a;
+    return cts_config_keep(config, &c, sizeof c, file);
 }
 
 static json_t *write(const void *config)
 {
     const dcformer *c = config;
 
-    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:I, s:f}", "num_blocks", ints(c->blocks, N_STAGES + 1),
-                     "channels", ints(c->channels, N_STAGES + 1), "kernel_sizes", ints(c->kernels, N_STAGES),
-                     "input_size", ints(c->volume, 3), "reduction", reduction_names[c->reduce], "quantize", c->quantize,
-                     "codebook_size", (json_int_t)c->codes, "layer_scale_init", c->layer_scale);
+    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:I, s:f}", "num_blocks",
+                     cts_json_from_ints(c->blocks, N_STAGES + 1), "channels",
+                     cts_json_from_ints(c->channels, N_STAGES + 1), "kernel_sizes",
+                     cts_json_from_ints(c->kernels, N_STAGES), "input_size", cts_json_from_ints(c->volume, 3),
+                     "reduction", reduction_names[c->reduce], "quantize", c->quantize, "codebook_size",
+                     (json_int_t)c->codes, "layer_scale_init", c->layer_scale);
 }
 
 static void info(const void *config, cts_encoder_info *out)

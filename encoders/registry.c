@@ -35,6 +35,17 @@ const cts_encoder_def *cts_encoder_find(const char *name)
     return NULL;
 }
 
+int cts_config_keep(void **config, const void *c, size_t n, const char *file)
+{
+    void *own = malloc(n);
+
+    if (!own)
+        return cts_fail(CTS_E_NOMEM, "out of memory for the configuration of %s", file);
+    memcpy(own, c, n);
+    *config = own;
+    return CTS_OK;
+}
+
 /* The preset's JSON object, a new reference. */
 static int preset_json(const cts_encoder_def **def, json_t **out, const char *name)
 {

@@ -6,6 +6,7 @@
 #include "encoders/safetensors.h"
 #include "kernels/base/check.h"
 #include "kernels/base/file.h"
+#include "kernels/base/json.h"
 #include "kernels/base/status.h"
 
 #define DATA_ALIGN 64
@@ -22,15 +23,9 @@ static size_t bytes_of(const cts_st_tensor *t)
 
 static json_t *describe(const cts_st_tensor *t, size_t begin)
 {
-    json_t *shape = json_array();
-
-    for (int i = 0; shape && i < t->ndim; i++)
-        if (json_array_append_new(shape, json_integer(t->shape[i])) != 0) {
-            json_decref(shape);
-            return NULL;
-        }
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", cts_st_dtype_name(t->dtype), "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)(begin + bytes_of(t)));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", cts_st_dtype_name(t->dtype), "shape",
+                     cts_json_from_ints(t->shape, (size_t)t->ndim), "data_offsets", (json_int_t)begin,
+                     (json_int_t)(begin + bytes_of(t)));
 }
 
 /* The header's text, padded with spaces so that the data, which follows it and its 8 bytes of length, starts at a cache

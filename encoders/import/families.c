@@ -103,18 +103,6 @@ int cts_import_scalar(double *out, const cts_weight *t)
     return CTS_OK;
 }
 
-json_t *cts_import_ints(const int64_t *v, int n)
-{
-    json_t *a = json_array();
-
-    for (int i = 0; a && i < n; i++)
-        if (json_array_append_new(a, json_integer(v[i])) != 0) {
-            json_decref(a);
-            return NULL;
-        }
-    return a;
-}
-
 json_t *cts_import_labels(int64_t n)
 {
     json_t *a = n == CTS_FINDINGS ? json_array() : NULL;
@@ -125,6 +113,29 @@ json_t *cts_import_labels(int64_t n)
             return NULL;
         }
     return a;
+}
+
+void cts_import_pair_drop(cts_import_pair *p)
+{
+    json_decref(p->image);
+    json_decref(p->text);
+    json_decref(p->temperature);
+    json_decref(p->classifier);
+    p->image = p->text = p->temperature = p->classifier = NULL;
+}
+
+int cts_import_pair_temperature(cts_import_pair *p, const cts_import_keys *k, const char *name)
+{
+    const cts_weight *t = cts_import_find(k, "%s", name);
+    double value = 0;
+    int rc;
+
+    if (!t)
+        return CTS_OK;
+    if ((rc = cts_import_scalar(&value, t)) != CTS_OK)
+        return rc;
+    p->temperature = json_pack("{s:s, s:f}", "kind", "learned", "value", value);
+    return p->temperature ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
 }
 
 int cts_import_pair_config(cts_import_draft *d, cts_import_pair *p)

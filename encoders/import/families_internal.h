@@ -12,8 +12,6 @@ int cts_import_note(cts_import_draft *d, const char *fmt, ...) CTS_PRINTF(2, 3);
 void cts_import_section_add(cts_import_draft *d, const char *from, const char *to, const cts_import_rule *rules, int n);
 /* The one value of a tensor of one element. */
 int cts_import_scalar(double *out, const cts_weight *t);
-/* [a, b, ..] */
-json_t *cts_import_ints(const int64_t *v, int n);
 
 /* The list of the 18 findings of CT-RATE in the order of its label files, which the published classifiers' rows are in;
  * NULL when n is another number. */
@@ -49,5 +47,9 @@ typedef struct {
     json_t *classifier;      /* reference taken over as well; NULL = none */
 } cts_import_pair;
 int cts_import_pair_config(cts_import_draft *d, cts_import_pair *p);
+/* The references of a pair that comes to nothing. */
+void cts_import_pair_drop(cts_import_pair *p);
+/* p->temperature: learned, the logarithm in tensor `name`; left alone when there is none. */
+int cts_import_pair_temperature(cts_import_pair *p, const cts_import_keys *k, const char *name);
 
 #endif

@@ -266,7 +266,7 @@ static int plan_text(cts_import_draft *d, const cts_import_keys *k, const cts_im
     d->tokenizer = "the vocab.txt or tokenizer.model that was published with these weights";
     return cts_import_pair_config(d, &p);
 out:
-    json_decref(p.text);
+    cts_import_pair_drop(&p);
     return rc;
 }
 

@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "encoders/encoder.h"
 #include "encoders/import/families_internal.h"
 #include "kernels/base/check.h"
 #include "kernels/base/json.h"
@@ -61,19 +60,16 @@ static int detect(const cts_import_keys *k, const cts_import_options *o)
 static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_options *o)
 {
     cts_import_pair p = {0};
-    json_t *volume, *labels;
+    json_t *labels;
     sizes s;
     int rc = read_sizes(&s, k, o);
 
     if (rc != CTS_OK)
         return rc;
-    if (!cts_encoder_find("ct_scroll"))
-        return cts_fail(CTS_E_UNSUPPORTED, "these are weights of CT-Scroll, whose encoder this build does not have");
-    volume = cts_import_ints(s.volume, 3);
     p.image = json_pack("{s:s, s:{s:I, s:I, s:I, s:I, s:o, s:I, s:I}}", "encoder", "ct_scroll", "config", "width",
                         (json_int_t)s.width, "embed_dim", (json_int_t)s.embed, "num_blocks", (json_int_t)s.blocks,
-                        "window", (json_int_t)s.window, "input_size", volume, "n_labels", (json_int_t)s.labels, "heads",
-                        (json_int_t)s.heads);
+                        "window", (json_int_t)s.window, "input_size", cts_json_from_ints(s.volume, 3), "n_labels",
+                        (json_int_t)s.labels, "heads", (json_int_t)s.heads);
     p.latent_dim = s.embed;
     if ((labels = cts_import_labels(s.labels)))
         p.classifier = json_pack("{s:o, s:s}", "labels", labels, "head", "encoder");
@@ -86,7 +82,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
     d->recipe = "ctscroll";
     return cts_import_pair_config(d, &p);
 out:
-    json_decref(p.image);
+    cts_import_pair_drop(&p);
     return rc;
 }
 

@@ -162,22 +162,16 @@ static int detect(const cts_import_keys *k, const cts_import_options *o)
 static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_options *o)
 {
     cts_import_pair p = {.image_projection = "linear", .text_projection = "linear", .report_text = "ctclip_infer"};
-    const cts_weight *projection, *temperature;
-    double value = 0;
+    const cts_weight *projection;
     sizes s = {0};
     int rc;
 
     if ((rc = read_sizes(&s, k, o)) != CTS_OK ||
         (rc = cts_import_need(&projection, k, 2, "to_visual_latent.weight")) != CTS_OK ||
         (rc = read_volume(&s, projection, o)) != CTS_OK ||
-        (rc = cts_import_bert_side(&p.text, d, k, "text_transformer.", o)) != CTS_OK)
-        goto out;
-    if ((temperature = cts_import_find(k, "temperature"))) {
-        if ((rc = cts_import_scalar(&value, temperature)) != CTS_OK)
-            goto out;
-        p.temperature = json_pack("{s:s, s:f}", "kind", "learned", "value", value);
-    }
-    if ((rc = read_probe(&p.classifier, d, k)) != CTS_OK)
+        (rc = cts_import_bert_side(&p.text, d, k, "text_transformer.", o)) != CTS_OK ||
+        (rc = cts_import_pair_temperature(&p, k, "temperature")) != CTS_OK ||
+        (rc = read_probe(&p.classifier, d, k)) != CTS_OK)
         goto out;
     p.image = image_json(&s);
     p.latent_dim = projection->shape[0];
@@ -188,10 +182,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
     d->tokenizer = "vocab.txt of microsoft/BiomedVLP-CXR-BERT-specialized";
     return cts_import_pair_config(d, &p);
 out:
-    json_decref(p.image);
-    json_decref(p.text);
-    json_decref(p.temperature);
-    json_decref(p.classifier);
+    cts_import_pair_drop(&p);
     return rc;
 }
 

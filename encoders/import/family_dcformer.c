@@ -7,6 +7,7 @@
 
 #include "encoders/import/families_internal.h"
 #include "kernels/base/check.h"
+#include "kernels/base/json.h"
 #include "kernels/base/status.h"
 
 #define IMAGE "visual_transformer."
@@ -128,9 +129,9 @@ int cts_import_dcformer_side(json_t **out, int64_t *width, cts_import_draft *d, 
         memcpy(s.volume, o->input_size, sizeof s.volume);
     if ((rc = read_sizes(&s, k, prefix)) != CTS_OK || (rc = read_reduction(&s, width, projection, given)) != CTS_OK)
         return rc;
-    c = json_pack("{s:o, s:o, s:o, s:o, s:s, s:b}", "num_blocks", cts_import_ints(s.blocks, STAGES + 1), "channels",
-                  cts_import_ints(s.channels, STAGES + 1), "kernel_sizes", cts_import_ints(s.kernels, STAGES),
-                  "input_size", cts_import_ints(s.volume, 3), "reduction", s.reduction, "quantize", s.codes != 0);
+    c = json_pack("{s:o, s:o, s:o, s:o, s:s, s:b}", "num_blocks", cts_json_from_ints(s.blocks, STAGES + 1), "channels",
+                  cts_json_from_ints(s.channels, STAGES + 1), "kernel_sizes", cts_json_from_ints(s.kernels, STAGES),
+                  "input_size", cts_json_from_ints(s.volume, 3), "reduction", s.reduction, "quantize", s.codes != 0);
     if (c && s.codes && json_object_set_new(c, "codebook_size", json_integer(s.codes)) != 0) {
         json_decref(c);
         c = NULL;
@@ -154,9 +155,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
 {
     const char *prefix = cts_import_has_dcformer(k, IMAGE) ? IMAGE : "";
     const cts_weight *projection = cts_import_find(k, "to_visual_latent.weight");
-    const cts_weight *temperature = cts_import_find(k, "temperature");
     cts_import_pair p = {.image_projection = projection ? "linear" : NULL, .report_text = "dcformer_infer"};
-    double value = 0;
     int64_t width;
     int rc;
 
@@ -168,11 +167,8 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
             goto out;
         p.text_projection = cts_import_find(k, "to_text_latent.weight") ? "linear" : NULL;
     }
-    if (temperature) {
-        if ((rc = cts_import_scalar(&value, temperature)) != CTS_OK)
-            goto out;
-        p.temperature = json_pack("{s:s, s:f}", "kind", "learned", "value", value);
-    }
+    if ((rc = cts_import_pair_temperature(&p, k, "temperature")) != CTS_OK)
+        goto out;
     if (!projection &&
         (rc = cts_import_note(d, "the file holds the encoder without a projection: its pooled vector is the "
                                  "embedding")) != CTS_OK)
@@ -182,9 +178,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
     d->tokenizer = "vocab.txt of microsoft/BiomedVLP-CXR-BERT-specialized";
     return cts_import_pair_config(d, &p);
 out:
-    json_decref(p.image);
-    json_decref(p.text);
-    json_decref(p.temperature);
+    cts_import_pair_drop(&p);
     return rc;
 }
 

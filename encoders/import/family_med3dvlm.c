@@ -105,9 +105,7 @@ static int plan(cts_import_draft *d, const cts_import_keys *k, const cts_import_
         cts_import_section_add(d, "", "", tower_rules, (int)CTS_COUNT(tower_rules));
     return cts_import_pair_config(d, &p);
 out:
-    json_decref(p.image);
-    json_decref(p.text);
-    json_decref(p.temperature);
+    cts_import_pair_drop(&p);
     return rc;
 }
 

@@ -13,7 +13,9 @@
 #include "kernels/base/signal.h"
 #include "kernels/base/status.h"
 
-#define PIECE ((int64_t)2 << 20) /* elements: 8 MB keep the pass in memory bandwidth, Ctrl-C is seen at once */
+/* Elements converted and written at a time: 8 MB make the calls cost nothing and are done before anybody who pressed
+ * Ctrl-C notices. */
+#define PIECE ((int64_t)2 << 20)
 
 typedef struct {
     cts_st_writer *out;
@@ -24,6 +26,7 @@ typedef struct {
     uint64_t done; /* bytes */
 } pass;
 
+/* float32 of this machine's byte order, row after row without gaps */
 static bool is_plain(const cts_weight *t)
 {
     int64_t step = 1;
@@ -86,6 +89,8 @@ static cts_weight rows_of(const cts_weight *t, int axis, int64_t from, int64_t n
     return part;
 }
 
+/* In pieces of whole rows. What is stored as we write it goes out from where it lies in the mapped file; pages behind
+ * the pass are given back. */
 static int put_weight(pass *s, const cts_weight *t)
 {
     bool plain = is_plain(t);

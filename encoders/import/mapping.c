@@ -10,7 +10,7 @@
 #include "kernels/base/status.h"
 #include "kernels/base/str.h"
 
-#define MAX_NAME 1000 /* the matcher takes the square of it in the worst case */
+#define MAX_NAME 1000 /* bytes; two wildcards, the most a rule has, take the square of it in the worst case */
 #define MAX_CAPTURES 9
 
 /* ---- keys ------------------------------------------------------------------------------------------------------ */
@@ -19,12 +19,14 @@ static const char *strip(const char *name)
 {
     static const char *const wrappers[] = {"module.", "_orig_mod.", "trained_model.", "model."};
 
-    for (size_t i = 0; i < CTS_COUNT(wrappers); i++) {
+    for (size_t i = 0; i < CTS_COUNT(wrappers);) {
         size_t n = strlen(wrappers[i]);
 
         if (!strncmp(name, wrappers[i], n) && name[n]) {
             name += n;
-            i = (size_t)-1; /* from the start: they may be nested in any order */
+            i = 0; /* they may be nested in any order */
+        } else {
+            i++;
         }
     }
     return name;

@@ -24,8 +24,7 @@ typedef struct {
 } cts_import_keys;
 
 /* Strips "module.", "_orig_mod.", "trained_model." and "model.", also one after the other. CTS_E_FORMAT when two names
- * become one, CTS_E_LIMIT for a
- * name over 1,000 bytes. End with cts_import_keys_clear(). w is borrowed. */
+ * become one, CTS_E_LIMIT for a name over 1,000 bytes. End with cts_import_keys_clear(). w is borrowed. */
 int cts_import_keys_make(cts_import_keys *out, const cts_weights *w);
 void cts_import_keys_clear(cts_import_keys *k); /* zeroed is fine */
 /* The tensor of a printf-style name; NULL = none. */
@@ -54,8 +53,8 @@ typedef struct {
 
 /* Does the pattern match the whole name? */
 bool cts_import_match(const char *pattern, const char *name);
-/* The first rule that decides over name: *rule NULL when none does; *target (free()) is NULL for a drop. CTS_E_NOMEM.
- */
+/* The first rule that decides over name; *rule NULL when none does. *target (free()) is NULL for a drop.
+ * CTS_E_NOMEM. */
 int cts_import_apply(char **target, const cts_import_rule **rule, const cts_import_section *s, int n, const char *name);
 /* The name as it is, by one section; *target (free()) is NULL when the section does not fit. CTS_E_NOMEM. */
 int cts_import_keep(char **target, const cts_import_section *s, const char *name);

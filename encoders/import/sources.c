@@ -239,6 +239,19 @@ static int add(cts_import_sources *s, implied *m, const char *path)
     return set(&s->weights, path, "weights");
 }
 
+/* What an import makes is no input of one. */
+static int check_foreign(const json_t *config, const char *path)
+{
+    const char *format = json_string_value(json_object_get(config, "format"));
+
+    if (format && !strcmp(format, "ctsearch-clip"))
+        return cts_fail(CTS_E_USAGE,
+                        "%s: this is a model folder of ctsearch already, which needs no import: give the "
+                        "folder to --model",
+                        path);
+    return CTS_OK;
+}
+
 int cts_import_sources_find(cts_import_sources *out, const char *const *paths, int n)
 {
     cts_import_sources s = {0};
@@ -260,7 +273,8 @@ int cts_import_sources_find(cts_import_sources *out, const char *const *paths, i
         s.config = m.config;
         m.config = NULL;
     }
-    if (s.config && (rc = cts_json_load(&s.config_json, s.config, MAX_JSON)) != CTS_OK)
+    if (s.config && ((rc = cts_json_load(&s.config_json, s.config, MAX_JSON)) != CTS_OK ||
+                     (rc = check_foreign(s.config_json, s.config)) != CTS_OK))
         goto out;
     *out = s;
     memset(&s, 0, sizeof s);

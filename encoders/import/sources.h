@@ -24,7 +24,7 @@ typedef struct {
     cts_import_sentence sentence;
 } cts_import_sources;
 
-/* CTS_E_USAGE: no weights, or two of a kind. CTS_E_UNSUPPORTED: a sentence-transformers folder with modules this
+/* CTS_E_USAGE: no weights, two of a kind, or a model folder of ours. CTS_E_UNSUPPORTED: a sentence-transformers folder with modules this
  * program does not run, a tokenizer that keeps capitals. CTS_E_FORMAT, CTS_E_NOTFOUND, CTS_E_IO name the file. End
  * with cts_import_sources_clear(). */
 int cts_import_sources_find(cts_import_sources *out, const char *const *paths, int n);

@@ -200,3 +200,15 @@ int cts_json_ints(int64_t *out, size_t n, const json_t *j, const char *key, bool
         out[i] = json_integer_value(json_array_get(v, i));
     return rc;
 }
+
+json_t *cts_json_from_ints(const int64_t *v, size_t n)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; a && i < n; i++)
+        if (json_array_append_new(a, json_integer(v[i])) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    return a;
+}

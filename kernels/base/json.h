@@ -28,4 +28,7 @@ int cts_json_string(const char **out, const json_t *j, const char *key, bool req
 int cts_json_doubles(double *out, size_t n, const json_t *j, const char *key, bool required, const char *name);
 int cts_json_ints(int64_t *out, size_t n, const json_t *j, const char *key, bool required, const char *name);
 
+/* An array of n numbers, the caller's; NULL when out of memory, which json_pack() takes for its own failure. */
+json_t *cts_json_from_ints(const int64_t *v, size_t n);
+
 #endif

@@ -220,10 +220,22 @@ static void test_ctclip(void **state)
         assert_string_equal(cts_import_plan_draft(p)->recipe, i ? "ctclip-v1" : "ctclip-v2-infer");
         cts_import_plan_destroy(p);
         cts_weights_close(w);
-        /* wrapped with a probe beside it */
+        /* wrapped, a probe beside it: of labels nobody can name it stays out, of CT-RATE's it comes along */
         cts_dict_prefix(d, "trained_model.");
-        cts_dict_zeros(d, "classifier.weight", 2, (int64_t[]){18, 6});
-        same_model(d, m, &o, "ctclip");
+        for (int64_t labels = 17; labels <= 18; labels++) {
+            cts_dict_zeros(d, "classifier.weight", 2, (int64_t[]){labels, 6});
+            cts_dict_zeros(d, "classifier.bias", 1, &labels);
+            if (labels == 17)
+                same_model(d, m, &o, "ctclip");
+            else
+                cts_dict_write(d, cts_scratch("dict.safetensors"));
+            MUST(cts_dict_plan(&p, &w, cts_scratch("dict.safetensors"), &o));
+            assert_int_equal(cts_import_plan_model(p)->config.classifier.n, labels == 18 ? 18 : 0);
+            cts_import_plan_destroy(p);
+            cts_weights_close(w);
+            cts_dict_remove(d, "classifier.weight");
+            cts_dict_remove(d, "classifier.bias");
+        }
         cts_dict_refused(cts_scratch("dict.safetensors"), &heads, CTS_E_INPUT, "to_visual_latent.weight",
                          "--input-size");
         o.patch[0] = o.patch[1] = o.patch[2] = 3;

@@ -52,6 +52,8 @@ fi
 # ---- what is refused ----------------------------------------------------------------------------------------------------
 code 1 "$ctsearch" import --out x
 code 1 "$ctsearch" import "$bert"
+code 1 "$ctsearch" import model --out x
+has err.txt 'model/config.json: this is a model folder of ctsearch already'
 code 1 "$ctsearch" import "$bert/vocab.txt" --out x
 has err.txt 'no file of weights'
 code 1 "$ctsearch" import "$bert" "$bert/pytorch_model_legacy.bin" --out x
