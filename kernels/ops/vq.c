@@ -2,13 +2,15 @@
  * of every token, and the moving-average update of the code book. Rules as in the package published models were trained
  * with (vector_quantize_pytorch 1.1.2, one head, no restart of unused codes).
  *
- *   z = x / max(|x|, 1e-12)     e_k = row_k / max(|row_k|, 1e-12)     code = first argmax of <z, e_k>
+ *   z = x / max(|x|, 1e-12)     e_k = row_k / max(|row_k|, 1e-12)     code = first argmax of <z, e_k>     y = row_code
  *   size_k <- decay size_k + (1 - decay) n_k
  *   row_k  <- decay row_k + (1 - decay) t_k,  t_k = mean of its z, made unit length; e_k where n_k = 0
  * SPDX-License-Identifier: MIT */
 #include "kernels/ops/ops_internal.h"
 
-enum { CHUNK = 64 }; /* channels summed at a time: no memory is taken */
+#define MIN_NORM 1e-12 /* what PyTorch's normalize() divides by at least */
+
+enum { CHUNK = 64 }; /* channels summed at a time, on the stack */
 
 static void need_codebook(const cts_tensor *x, const cts_tensor *embed)
 {
@@ -51,14 +53,14 @@ void cts_op_vq_update(cts_graph *g, cts_tensor *x, cts_tensor *codes, cts_tensor
     cts_graph_update_state(g, cluster_size, new_size);
 }
 
-/* 1 / max(|v|, 1e-12) of n values `step` apart */
+/* 1 / max(|v|, MIN_NORM) of n values `step` apart */
 static double unit_scale(const float *v, int64_t n, int64_t step)
 {
     double sq = 0.0;
 
     for (int64_t i = 0; i < n; i++)
         sq += (double)v[i * step] * v[i * step];
-    return 1.0 / fmax(sqrt(sq), 1e-12);
+    return 1.0 / fmax(sqrt(sq), MIN_NORM);
 }
 
 static const float *code_row(const cts_view *embed, int64_t k)
@@ -148,7 +150,7 @@ static int vq_update_ref(const cts_call *c)
                 sq += sum[i] * sum[i];
         }
         if (count)
-            scale = 1.0 / fmax(sqrt(sq), 1e-12 * (double)count); /* sum / |sum| is mean / |mean|, floor included */
+            scale = 1.0 / fmax(sqrt(sq), MIN_NORM * (double)count); /* sum / |sum| is mean / |mean|, floor included */
         for (int64_t c0 = 0; c0 < C; c0 += CHUNK) {
             int64_t n = cts_min_i64(CHUNK, C - c0);
 

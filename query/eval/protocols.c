@@ -107,40 +107,35 @@ static const struct {
     const char *key, *text;
 } rules[] = {
     {CTS_FIGURE_PAIR, "r@k",
-     "the fraction of queries whose own partner is among the first k; t2i ranks images for a "
-     "report, i2t reports for an image"},
+     "the fraction of queries whose own partner is among the first k; t2i ranks images for a report, i2t reports for "
+     "an image"},
     {CTS_FIGURE_SCAN, "scan_r@k", "the same, but any reconstruction of the query's scan is right"},
     {PAIRS, "ties", "rank = candidates with a higher score + candidates with an equal score in a lower row"},
     {PAIRS, "floats",
      "scores are float32 inner products of unit vectors, each summed in one order whatever the threads"},
     {F1S | CTS_FIGURE_YOUDEN, "auroc",
-     "area under the ROC curve by midranks: ties count half; macro = mean over the labels "
-     "that have both classes"},
+     "area under the ROC curve by midranks: ties count half; macro = mean over the labels that have both classes"},
     {CTS_FIGURE_WML, "threshold @0.5", "score > 0.5 for every label"},
     {CTS_FIGURE_WML, "f1_wml@0.5",
-     "binary F1 of each label, mean weighted by the label's positives; accuracy over all "
-     "cells, precision and recall over all cells (micro)"},
+     "binary F1 of each label, mean weighted by the label's positives; accuracy over all cells, precision and recall "
+     "over all cells (micro)"},
     {CTS_FIGURE_W2, "threshold @roc",
-     "a label's own, fitted on the same data: of the points k/99 the one nearest to the "
-     "corner TPR 1, FPR 0, the last of equals; score > point"},
+     "a label's own, fitted on the same data: of the points k/99 the one nearest to the corner TPR 1, FPR 0, the last "
+     "of equals; score > point"},
     {CTS_FIGURE_W2, "f1_w2@roc",
-     "F1 of the positive and of the negative class weighted by their numbers, mean over the "
-     "labels that have both classes; accuracy and precision are means over the same labels"},
+     "F1 of the positive and of the negative class weighted by their numbers, mean over the labels that have both "
+     "classes; accuracy and precision are means over the same labels"},
     {CTS_FIGURE_BIN, "threshold @val",
-     "a label's own, of the largest F1 on the validation data, the smallest of equals; "
-     "score >= threshold"},
+     "a label's own, of the largest F1 on the validation data, the smallest of equals; score >= threshold"},
     {CTS_FIGURE_BIN, "f1_bin@val",
-     "F1 of the positive class, mean over all labels; f1_bin_weighted@val weights them by "
-     "their positives"},
+     "F1 of the positive class, mean over all labels; f1_bin_weighted@val weights them by their positives"},
     {CTS_FIGURE_YOUDEN, "threshold @youden",
-     "a label's own, fitted on the same data: the largest TPR - FPR; score >= "
-     "threshold"},
+     "a label's own, fitted on the same data: the largest TPR - FPR; score >= threshold"},
     {CTS_FIGURE_YOUDEN, "f1_w2@youden",
-     "F1 of both classes weighted by their numbers, mean over the labels that have both; "
-     "accuracy is the mean of sensitivity and specificity"},
+     "F1 of both classes weighted by their numbers, mean over the labels that have both; accuracy is the mean of "
+     "sensitivity and specificity"},
     {CTS_FIGURE_CTCLIP, "map_ctclip_running",
-     "what CT-CLIP's script prints: the mean of map_ctclip over this k and the "
-     "smaller ones of the list"},
+     "what CT-CLIP's script prints: the mean of map_ctclip over this k and the smaller ones of the list"},
     {MAPS, "ties", "neighbours by falling cosine, equal ones by row"},
 };
 

@@ -45,7 +45,7 @@ int cts_eval_protocol_find(const cts_eval_protocol **out, const char *name, cts_
 /* What is printed without --protocol: all families side by side on pool all. */
 const cts_eval_protocol *cts_eval_protocol_default(cts_eval_task task);
 
-/* The rules of these figures in words: for each that applies a key ("pairs", "ties", "threshold f1_wml@0.5", ...) and a
+/* The rules of these figures in words: for each that applies a key ("r@k", "ties", "threshold @0.5", ...) and a
  * sentence; calls put() in order. */
 void cts_eval_figure_rules(unsigned figures, void (*put)(void *ctx, const char *key, const char *text), void *ctx);
 /* [{name, about, task, pool, labels, ks, rules}] */

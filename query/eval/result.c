@@ -12,6 +12,8 @@
 #include "query/metrics/bootstrap.h"
 #include "query/present.h"
 
+#define ALPHA 0.05 /* intervals cover 95 % */
+
 void cts_eval_result_free(cts_eval_result *r)
 {
     for (size_t i = 0; i < CTS_LABEL_MAP_MAX; i++) {
@@ -56,7 +58,7 @@ int cts_eval_result_intervals(cts_eval_result *r, size_t first, size_t count, co
 {
     for (size_t i = 0; i < count; i++) {
         cts_interval x;
-        int rc = cts_interval_percentile(sample + i * r->resamples, r->resamples, 0.05, &x);
+        int rc = cts_interval_percentile(sample + i * r->resamples, r->resamples, ALPHA, &x);
 
         if (rc)
             return rc;

@@ -96,10 +96,10 @@ typedef struct {
 static int run_part(void *ctx, int ith, int nth)
 {
     const run_task *t = ctx;
-    uint32_t *count = malloc((t->b->n_patients + t->b->n) * sizeof *count), *weight = count + t->b->n_patients;
+    uint32_t *count = malloc(t->b->n_patients * sizeof *count), *weight = malloc(t->b->n * sizeof *weight);
     double *out = malloc((t->n_values + 1) * sizeof *out);
     int64_t lo, hi;
-    int rc = count && out ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %zu rows", t->b->n);
+    int rc = count && weight && out ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %zu rows", t->b->n);
 
     cts_split((int64_t)t->b->n_resamples, 1, ith, nth, &lo, &hi);
     for (size_t r = (size_t)lo; !rc && r < (size_t)hi; r++) {
@@ -109,6 +109,7 @@ static int run_part(void *ctx, int ith, int nth)
             t->sample[v * t->b->n_resamples + r] = out[v];
     }
     free(count);
+    free(weight);
     free(out);
     return rc;
 }

@@ -18,11 +18,9 @@ const char *cts_map_definition(cts_map_rule rule)
 {
     static const char *const text[] = {
         "mean Jaccard index between the findings of the query and of its k nearest; queries: all; gallery: volumes "
-        "with "
-        "a finding, the query among them; a query without finding scores 0",
+        "with a finding, the query among them; a query without finding scores 0",
         "average precision at k; relevant: the same set of findings; gallery: all but the query; divided by the "
-        "smaller of "
-        "k and the number of relevant volumes; queries without a relevant volume are left out",
+        "smaller of k and the number of relevant volumes; queries without a relevant volume are left out",
         "sum of the precisions at the relevant ranks, divided by k; relevant: a common finding; queries and gallery: "
         "volumes with a finding, the query itself left out",
     };
@@ -34,8 +32,8 @@ int cts_map_sets(uint64_t **out, const uint8_t *labels, size_t n, size_t m)
 {
     uint64_t *set;
 
-    if (m > 64)
-        return cts_fail(CTS_E_LIMIT, "MAP: got %zu labels, allowed: 64", m);
+    if (m > CTS_MAP_LABELS_MAX)
+        return cts_fail(CTS_E_LIMIT, "MAP: got %zu labels, allowed: %d", m, CTS_MAP_LABELS_MAX);
     if (!(set = calloc(n + 1, sizeof *set)))
         return cts_fail(CTS_E_NOMEM, "out of memory for %zu label sets", n);
     for (size_t i = 0; i < n; i++)

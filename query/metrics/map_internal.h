@@ -7,12 +7,14 @@
 
 #include "query/metrics/map.h"
 
+#define CTS_MAP_LABELS_MAX 64 /* bits of a set */
+
 typedef struct {
     uint64_t set;
     size_t count;
 } cts_map_kind;
 
-/* *out [n], to be freed: bit j of a row's set = label j. CTS_E_LIMIT over 64 labels. */
+/* *out [n], to be freed: bit j of a row's set = label j. CTS_E_LIMIT over CTS_MAP_LABELS_MAX labels. */
 int cts_map_sets(uint64_t **out, const uint8_t *labels, size_t n, size_t m);
 /* *out [*n_kinds], to be freed: the different sets, rising. */
 int cts_map_kinds(cts_map_kind **out, size_t *n_kinds, const uint64_t *set, size_t n);

@@ -15,6 +15,8 @@
 #include "kernels/base/status.h"
 #include "query/metrics/pairs_internal.h"
 
+#define LINE (64 / sizeof(float)) /* floats in 64 bytes */
+
 typedef struct {
     const cts_pair_kernels *k;
     const float *text, *image;
@@ -29,6 +31,7 @@ typedef struct {
 
 /* ---- the scores to beat ---- */
 
+/* The better score, the lower row of equals. */
 static void better(float *own, int32_t *target, float score, int32_t row)
 {
     if (*target < 0 || score > *own || (score == *own && row < *target)) {
@@ -37,6 +40,7 @@ static void better(float *own, int32_t *target, float score, int32_t row)
     }
 }
 
+/* Every text of one group with every image of it: g [n] are its rows, a and b room for packed strips. */
 static void group_targets(pairs *p, const int32_t *g, size_t n, float *a, float *b)
 {
     float tile[CTS_PAIR_ROWS_MAX * CTS_PAIR_COLS_MAX] __attribute__((aligned(64)));
@@ -71,8 +75,10 @@ static bool same_group(const pairs *p, size_t a, size_t b)
 static int target_part(void *ctx, int ith, int nth)
 {
     pairs *p = ctx;
-    float *a = cts_aligned_alloc(p->d * (CTS_PAIR_ROWS_MAX + CTS_PAIR_COLS_MAX) * sizeof *a + 64);
-    float *b = a ? a + (p->d * CTS_PAIR_ROWS_MAX + 15) / 16 * 16 : NULL;
+    /* strip and panel in one piece, the panel on a 64-byte line of its own */
+    size_t strip = (p->d * CTS_PAIR_ROWS_MAX + LINE - 1) / LINE * LINE;
+    float *a = cts_aligned_alloc((strip + p->d * CTS_PAIR_COLS_MAX) * sizeof *a);
+    float *b = a ? a + strip : NULL;
     int64_t lo, hi;
 
     if (!a)
