@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/base/status.h"
+#include "query/cmd_train_labels.h"
 #include "query/dataset_options.h"
 #include "query/orientation.h"
 #include "query/session.h"
@@ -487,9 +488,12 @@ static int run_clip(int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    static const cts_command verbs[] = {{"clip", "contrastive pair of image and text encoder", run_clip}};
+    static const cts_command verbs[] = {
+        {"clip", "contrastive pair of image and text encoder", run_clip},
+        {"scroll", "supervised classifier of the findings, CT-Scroll", cts_train_scroll},
+        {"probe", "linear head on the image encoder of a model, or fine-tuning", cts_train_probe}};
 
-    return cts_run_verb("ctsearch train", verbs, 1, argc, argv);
+    return cts_run_verb("ctsearch train", verbs, (int)(sizeof verbs / sizeof *verbs), argc, argv);
 }
 
-const cts_command cts_cmd_train = {"train", "train a model: clip", run};
+const cts_command cts_cmd_train = {"train", "train a model: clip, scroll, probe", run};

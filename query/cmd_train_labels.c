@@ -1,0 +1,248 @@
+/* `ctsearch train scroll` and `ctsearch train probe`. SPDX-License-Identifier: MIT */
+#include "query/cmd_train_labels.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels/base/status.h"
+#include "query/label_options.h"
+
+#define PROBE_BATCH 16
+#define PROBE_LR 1e-2
+#define TUNE_BATCH 4 /* volumes pass */
+#define TUNE_LR 1e-4
+
+typedef struct {
+    cts_label_options all;
+    int64_t triplets;
+    bool drift, finetune;
+} options;
+
+enum {
+    KEY_INIT = 0x2400,
+    KEY_TRUNK,
+    KEY_ENCODER,
+    KEY_WIDTH,
+    KEY_EMBED,
+    KEY_TRIPLETS,
+    KEY_WINDOW,
+    KEY_HEADS,
+    KEY_BLOCKS,
+    KEY_MODEL,
+    KEY_DRIFT,
+    KEY_FINETUNE,
+    KEY_INIT_HEAD
+};
+
+/* The paper's schedule; of weight decay, betas and clipping it says nothing: PyTorch's defaults of AdamW. */
+static cts_label_setup defaults(void)
+{
+    return (cts_label_setup){
+        .encoder = "ct-scroll",
+        .width = -1,
+        .embed = -1,
+        .window = -1,
+        .heads = -1,
+        .blocks = -1,
+        .pos_weight = "none",
+        .label = {.loop = {.adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .clip = 0},
+                           .schedule = {.kind = CTS_SCHEDULE_COSINE, .lr = 1e-4, .steps = 50000, .warmup_part = 0.4},
+                           .batch = 4,
+                           .accumulate = 1,
+                           .shuffle = true,
+                           .eval_parts = 10,
+                           .loader_threads = 2,
+                           .cache_bytes = (size_t)2 << 30,
+                           .keep = 2}}};
+}
+
+/* ---- scroll ------------------------------------------------------------------------------------------------------ */
+
+static const struct argp_option scroll_options[] = {
+    {NULL, 0, NULL, 0, "Model:", 1},
+    {"init", KEY_INIT, "MODEL", 0, "Start from this model folder: weights, configuration and recipe are its", 1},
+    {"init-trunk", KEY_TRUNK, "FILE", 0, "Start a new CT-Scroll's trunk from a ResNet-18 with torchvision's names", 1},
+    {"encoder", KEY_ENCODER, "PRESET", 0,
+     "Another image encoder, with a linear head (default ct-scroll; see ctsearch models)", 1},
+    {"triplets", KEY_TRIPLETS, "T", 0, "Slices by three over the body's length of the recipe ctscroll (published: 80)",
+     1},
+    {"width", KEY_WIDTH, "N", 0, "Channels of the trunk's first layer (default 64)", 1},
+    {"embed-dim", KEY_EMBED, "N", 0, "Width of a triplet's token (default 512, at most 8 x width)", 1},
+    {"window", KEY_WINDOW, "Q", 0, "Tokens of the local attention, itself included; 0 = all (default 16)", 1},
+    {"heads", KEY_HEADS, "N", 0, "Attention heads (default 8)", 1},
+    {"blocks", KEY_BLOCKS, "N", 0, "Scrolling blocks (default 1)", 1},
+    {0}};
+
+static error_t parse_scroll(int key, char *arg, struct argp_state *state)
+{
+    options *o = state->input;
+    cts_label_setup *s = &o->all.s;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        return 0;
+    case KEY_INIT:
+        s->init = arg;
+        return 0;
+    case KEY_TRUNK:
+        s->trunk = arg;
+        return 0;
+    case KEY_ENCODER:
+        s->encoder = arg;
+        return 0;
+    case KEY_TRIPLETS:
+        o->triplets = cts_cli_int(state, "--triplets", arg, 1, 1365);
+        return 0;
+    case KEY_WIDTH:
+        s->width = cts_cli_int(state, "--width", arg, 1, 4096);
+        return 0;
+    case KEY_EMBED:
+        s->embed = cts_cli_int(state, "--embed-dim", arg, 1, 65536);
+        return 0;
+    case KEY_WINDOW:
+        s->window = cts_cli_int(state, "--window", arg, 0, 1 << 20);
+        return 0;
+    case KEY_HEADS:
+        s->heads = cts_cli_int(state, "--heads", arg, 1, 1024);
+        return 0;
+    case KEY_BLOCKS:
+        s->blocks = cts_cli_int(state, "--blocks", arg, 1, 256);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Options that shape a new model make no sense beside one that has its shape. */
+static int check_scroll(const options *o)
+{
+    const cts_label_setup *s = &o->all.s;
+    bool shape = s->width >= 0 || s->embed >= 0 || s->window >= 0 || s->heads >= 0 || s->blocks >= 0 || o->triplets ||
+                 s->trunk || strcmp(s->encoder, "ct-scroll") != 0;
+
+    if (s->init && shape)
+        return cts_fail(CTS_E_USAGE,
+                        "--init with --encoder, --triplets, --width, --embed-dim, --window, --heads, --blocks or "
+                        "--init-trunk: the model in %s keeps its own",
+                        s->init);
+    if (o->triplets && (o->all.free_recipe || s->recipe_given))
+        return cts_fail(CTS_E_USAGE, "--triplets with --size or --recipe: got both, allowed: one of them");
+    if (o->all.free_recipe && !s->init && !strcmp(s->encoder, "ct-scroll") && (int64_t)o->all.size[0] % 3 != 0)
+        return cts_fail(CTS_E_USAGE, "--size: got %lld slices, allowed: multiples of 3, CT-Scroll reads them by three",
+                        (long long)o->all.size[0]);
+    return CTS_OK;
+}
+
+/* The recipe of the paper with thicker or thinner slices, so that as much of the body is seen. */
+static int set_triplets(options *o)
+{
+    cts_recipe *r = &o->all.s.recipe;
+
+    if (!o->triplets)
+        return CTS_OK;
+    r->spacing_zxy[0] *= (double)r->size_zxy[0] / (double)(3 * o->triplets);
+    r->size_zxy[0] = 3 * o->triplets;
+    o->all.s.recipe_given = true;
+    snprintf(r->name, sizeof r->name, "ctscroll-%lld", (long long)o->triplets);
+    return cts_recipe_check(r, "--triplets");
+}
+
+int cts_train_scroll(int argc, char **argv)
+{
+    options o = {.all = {.s = defaults(), .hu_window = {-1000, 1000}}};
+    cts_common common;
+    int rc;
+
+    if ((rc = cts_cli_parse_with(
+             argc, argv, scroll_options, parse_scroll, NULL,
+             "Train a CT-Scroll, or another image encoder with a linear head, to tell the findings of a scan. The "
+             "schedule is the paper's: batch 4, 50,000 steps, warm-up over 40 % of them, cosine, at most 1e-4."
+             "\vExample:\n  ctsearch train scroll --labels train_labels.csv --volumes train/ --val-labels "
+             "valid_labels.csv \\\n      --val-volumes valid/ --size 48,96,96 --width 16 --embed-dim 64 --lr 1e-3 "
+             "--minutes 20 --out runs/scroll\n\n"
+             "Ctrl-C saves a checkpoint and leaves; --resume goes on to the bit.",
+             &o, &common, &cts_label_argp, &o.all)) ||
+        (rc = check_scroll(&o)) || (rc = cts_label_options_finish(&o.all, o.all.s.init ? NULL : "ctscroll")) ||
+        (rc = set_triplets(&o)))
+        return rc;
+    return cts_label_command(&o.all, &common);
+}
+
+/* ---- probe ------------------------------------------------------------------------------------------------------- */
+
+static const struct argp_option probe_options[] = {
+    {NULL, 0, NULL, 0, "Model:", 1},
+    {"model", KEY_MODEL, "MODEL", 0, "The model folder whose image encoder is probed (needed)", 1},
+    {"finetune", KEY_FINETUNE, NULL, 0, "Train the encoder too", 1},
+    {"drift", KEY_DRIFT, NULL, 0,
+     "As the published code does it: weights frozen, batch norms and code book moving; every epoch reads all volumes",
+     1},
+    {"init-head", KEY_INIT_HEAD, "MODEL", 0, "Start from the linear head of this model folder, such as a probe's", 1},
+    {0}};
+
+static error_t parse_probe(int key, char *arg, struct argp_state *state)
+{
+    options *o = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        return 0;
+    case KEY_MODEL:
+        o->all.s.init = arg;
+        return 0;
+    case KEY_FINETUNE:
+        o->finetune = true;
+        return 0;
+    case KEY_DRIFT:
+        o->drift = true;
+        return 0;
+    case KEY_INIT_HEAD:
+        o->all.s.init_head = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->all.s.init)
+            argp_error(state, "--model: needed, the model folder whose image encoder is probed");
+        if (o->drift && o->finetune)
+            argp_error(state, "--drift and --finetune: got both, allowed: one of them");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int cts_train_probe(int argc, char **argv)
+{
+    options o = {.all = {.s = defaults(), .hu_window = {-1000, 1000}}};
+    cts_loop_config *c = &o.all.s.label.loop;
+    cts_common common;
+    int rc;
+
+    c->adamw.clip = 1.0;
+    c->schedule.warmup_part = 0;
+    o.all.s.pos_weight = "published";
+    if ((rc = cts_cli_parse_with(
+             argc, argv, probe_options, parse_probe, NULL,
+             "Train a linear head on the image encoder of a model: 17 epochs, positive weights and clipping as "
+             "published, relu and dropout 0.3 on the embedding of a pair. The frozen encoder runs once over each "
+             "volume; "
+             "its vectors are kept in the run folder."
+             "\vExample:\n  ctsearch train probe --model runs/first --labels train_labels.csv --volumes train/ \\\n"
+             "      --val-labels valid_labels.csv --val-volumes valid/ --out runs/probe\n"
+             "  ctsearch train probe --model runs/first --finetune --init-head runs/probe ... --out runs/tuned",
+             &o, &common, &cts_label_argp, &o.all)))
+        return rc;
+    o.all.s.mode = o.finetune ? CTS_LABEL_ALL : o.drift ? CTS_LABEL_DRIFT : CTS_LABEL_HEAD;
+    if (o.all.s.mode == CTS_LABEL_HEAD && cts_augment_any(&o.all.s.augment))
+        return cts_fail(CTS_E_USAGE,
+                        "--augment: a frozen encoder runs once over each volume; allowed with --finetune and "
+                        "--drift");
+    if (!o.all.batch_given)
+        c->batch = o.all.s.mode == CTS_LABEL_HEAD ? PROBE_BATCH : TUNE_BATCH;
+    if (!o.all.lr_given)
+        c->schedule.lr = o.finetune ? TUNE_LR : PROBE_LR;
+    if (!o.all.steps_given && !o.all.s.epochs)
+        o.all.s.epochs = 17;
+    if ((rc = cts_label_options_finish(&o.all, NULL)))
+        return rc;
+    return cts_label_command(&o.all, &common);
+}
