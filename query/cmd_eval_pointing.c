@@ -141,7 +141,7 @@ static json_t *result_json(const cts_pointing *p, const cts_explainer *x, const 
                                                   "point", rates_json(&r->point), "slice", rates_json(&r->slice)));
     }
     return json_pack("{s:s, s:s, s:s, s:s, s:[I,I,I], s:[f,f,f], s:I, s:I, s:o, s:{s:o, s:o}, s:{s:o, s:o}}", "model",
-                     o->model, "kind", cts_explainer_supervised(x) ? "classifier" : "zeroshot", "layer", i->layer,
+                     o->model, "kind", cts_explainer_supervised(x) ? "classifier" : "prompts", "layer", i->layer,
                      "weights", cts_cam_weights_name(i->weights), "cells_zxy", (json_int_t)i->grid[0],
                      (json_int_t)i->grid[1], (json_int_t)i->grid[2], "half_cell_mm_zxy", p->half_cell_mm[0],
                      p->half_cell_mm[1], p->half_cell_mm[2], "volumes", (json_int_t)p->volumes, "skipped",

@@ -1,4 +1,5 @@
 /* `ctsearch explain`: where in a scan a finding was seen. SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "kernels/base/status.h"
 #include "query/explain/report.h"
 #include "query/orientation.h"
+#include "query/scan_options.h"
+#include "query/scorer.h"
 
 #define REPORT "explain.json" /* in the folder of --out, written last */
 
@@ -19,6 +22,7 @@ typedef struct {
     const char *model, *scan, *out;
     cts_explain_options how;
     cts_overrides over;
+    cts_scan_options scan_options;
     bool positive, all, png;
     const char **finding; /* borrowed strings, owned array */
     size_t n;
@@ -104,7 +108,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 typedef struct {
     const options *o;
     cts_session session;
-    cts_thresholds thresholds;
+    cts_scorer *scorer; /* knows which thresholds are this model's; NULL without any */
     cts_explainer *x;
     bool *asked; /* [labels] */
     json_t *findings;
@@ -112,20 +116,40 @@ typedef struct {
     size_t n_written;
 } job;
 
+/* A scorer would encode the prompts a second time, so it is made where there is something to read only. */
+static int open_thresholds(job *w)
+{
+    cts_scorer_options o = {.prompts = w->o->how.prompts};
+    char *path = cts_path_join(cts_engine_path(w->session.engine), CTS_THRESHOLDS_FILE);
+    int rc = CTS_OK;
+
+    if (!path)
+        return cts_fail(CTS_E_NOMEM, "out of memory for paths");
+    if (cts_file_exists(path))
+        rc = cts_scorer_create(&w->scorer, &w->session.engine, 1, &o);
+    free(path);
+    return rc;
+}
+
 static int open_all(job *w, const cts_common *common)
 {
     int rc = cts_session_open_model(&w->session, w->o->model, common);
 
-    if (rc || (rc = cts_session_override(&w->session, &w->o->over)))
-        return rc;
-    rc = cts_thresholds_load(&w->thresholds, cts_engine_path(w->session.engine));
-    if (rc && rc != CTS_E_NOTFOUND)
-        return rc;
-    if ((rc = cts_explainer_open(&w->x, &w->session, &w->o->how)))
+    if (rc || (rc = cts_session_override(&w->session, &w->o->over)) ||
+        (rc = cts_explainer_open(&w->x, &w->session, &w->o->how)) || (rc = open_thresholds(w)))
         return rc;
     w->asked = calloc(cts_explainer_count(w->x), sizeof *w->asked);
     w->written = calloc(2 * cts_explainer_count(w->x), sizeof *w->written);
     return w->asked && w->written && w->findings ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for findings");
+}
+
+/* NULL = there is none. */
+static const cts_label_threshold *threshold(const job *w, size_t label)
+{
+    const cts_thresholds *t = w->scorer ? cts_scorer_thresholds(w->scorer) : NULL;
+    const cts_label_threshold *one = t ? cts_thresholds_find(t, cts_explainer_name(w->x, label)) : NULL;
+
+    return one && !isnan(one->threshold) ? one : NULL;
 }
 
 static int choose_named(job *w)
@@ -147,9 +171,8 @@ static size_t choose_rest(job *w)
     size_t n = 0;
 
     for (size_t i = 0; i < cts_explainer_count(w->x); i++) {
-        const cts_label_threshold *t =
-            w->thresholds.n_labels ? cts_thresholds_find(&w->thresholds, cts_explainer_name(w->x, i)) : NULL;
-        double above = t && !isnan(t->threshold) ? t->threshold : 0.5;
+        const cts_label_threshold *t = threshold(w, i);
+        double above = t ? t->threshold : 0.5;
 
         if (w->o->all || (w->o->positive && cts_explainer_probability(w->x, i) >= above))
             w->asked[i] = true;
@@ -165,18 +188,18 @@ static int note(job *w, const char *path)
     return CTS_OK;
 }
 
-static int explain_one(job *w, size_t label, bool json)
+static int explain_one(job *w, size_t label, FILE *text)
 {
     cts_explanation e = {0};
-    int rc = cts_explanation_make(&e, w->x, label, &w->thresholds), kept;
+    int rc = cts_explanation_make(&e, w->x, label, threshold(w, label)), kept;
 
     if (!rc && w->o->out) {
         rc = cts_explanation_save(&e, w->x, w->o->out, w->o->png);
         if ((kept = note(w, e.nifti)) || (kept = note(w, e.png)))
             rc = kept;
     }
-    if (!rc && !json)
-        cts_explanation_print(&e, w->x);
+    if (!rc)
+        cts_explanation_print(text, &e, w->x);
     if (!rc && json_array_append_new(w->findings, cts_explanation_json(&e, w->x)))
         rc = cts_fail(CTS_E_NOMEM, "out of memory for the answer");
     cts_explanation_clear(&e);
@@ -193,12 +216,11 @@ static json_t *answer(const job *w)
     json_array_extend(warnings, kept);
     json_decref(kept);
     return json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:{s:[I,I,I], s:[I,I,I]}, s:O, s:o, s:o}", "volume", w->o->scan,
-                     "model", w->o->model, "kind", cts_explainer_supervised(w->x) ? "classifier" : "zeroshot",
-                     "prompts", *prompts ? prompts : NULL, "layer", i->layer, "weights",
-                     cts_cam_weights_name(i->weights), "grid", "cells_zxy", (json_int_t)i->grid[0],
-                     (json_int_t)i->grid[1], (json_int_t)i->grid[2], "tensor_zxy", (json_int_t)i->volume[0],
-                     (json_int_t)i->volume[1], (json_int_t)i->volume[2], "findings", w->findings, "orientation",
-                     cts_orientation_json(info), "warnings", warnings);
+                     "model", w->o->model, "kind", cts_explainer_supervised(w->x) ? "classifier" : "prompts", "prompts",
+                     *prompts ? prompts : NULL, "layer", i->layer, "weights", cts_cam_weights_name(i->weights), "grid",
+                     "cells_zxy", (json_int_t)i->grid[0], (json_int_t)i->grid[1], (json_int_t)i->grid[2], "tensor_zxy",
+                     (json_int_t)i->volume[0], (json_int_t)i->volume[1], (json_int_t)i->volume[2], "findings",
+                     w->findings, "orientation", cts_orientation_json(info), "warnings", warnings);
 }
 
 static int save_report(const job *w)
@@ -212,28 +234,47 @@ static int save_report(const job *w)
     return rc;
 }
 
+/* Findings one after the other; what is said of them goes to text, so that nothing is printed when one fails. */
+static int explain_all(job *w, FILE *text)
+{
+    int rc = CTS_OK;
+
+    fprintf(text, "%s\n", w->o->scan);
+    if (!choose_rest(w))
+        cts_log(CTS_LOG_INFO, "no finding is present by its threshold");
+    for (size_t i = 0; !rc && i < cts_explainer_count(w->x); i++)
+        if (w->asked[i])
+            rc = cts_interrupted() ? cts_fail(CTS_E_INTERRUPTED, "explain: interrupted") : explain_one(w, i, text);
+    return rc;
+}
+
 static int explain(job *w, bool json)
 {
-    cts_volume_source source = {.path = w->o->scan};
+    cts_volume_source source;
+    char *said = NULL;
+    size_t n = 0;
+    FILE *text = NULL;
     int rc = choose_named(w);
 
-    if (rc || (rc = cts_explainer_see(w->x, &source)))
+    if (rc || (rc = cts_scan_source(&source, &w->o->scan_options, w->o->scan)) ||
+        (rc = cts_explainer_see(w->x, &source)))
         return rc;
     cts_say_volume(w->o->scan, cts_explainer_info(w->x));
     if (w->o->out && (rc = cts_mkdir_p(w->o->out)))
         return rc;
-    if (!json)
-        printf("%s\n", w->o->scan);
-    if (!choose_rest(w))
-        cts_log(CTS_LOG_INFO, "no finding is present by its threshold");
-    for (size_t i = 0; !rc && i < cts_explainer_count(w->x); i++) {
-        if (!w->asked[i])
-            continue;
-        rc = cts_interrupted() ? cts_fail(CTS_E_INTERRUPTED, "explain: interrupted") : explain_one(w, i, json);
-    }
+    if (!(text = open_memstream(&said, &n)))
+        return cts_fail(CTS_E_NOMEM, "out of memory for the answer");
+    rc = explain_all(w, text);
+    if (fclose(text) && !rc)
+        rc = cts_fail(CTS_E_NOMEM, "out of memory for the answer");
     if (!rc && w->o->out)
         rc = save_report(w);
-    return !rc && json ? cts_print_json(answer(w)) : rc;
+    if (!rc && json)
+        rc = cts_print_json(answer(w));
+    else if (!rc)
+        fputs(said, stdout);
+    free(said);
+    return rc;
 }
 
 static void end(job *w, int rc)
@@ -247,7 +288,7 @@ static void end(job *w, int rc)
     free(w->asked);
     json_decref(w->findings);
     cts_explainer_close(w->x);
-    cts_thresholds_clear(&w->thresholds);
+    cts_scorer_destroy(w->scorer);
     cts_session_close(&w->session);
 }
 
@@ -259,7 +300,7 @@ static int run(int argc, char **argv)
     int rc = o.finding ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for arguments");
 
     if (!rc)
-        rc = cts_cli_parse(
+        rc = cts_cli_parse_with(
             argc, argv, argp_options, parse, "VOLUME",
             "Where in a scan a finding was seen: the model's features weighted by the gradient of its answer "
             "(Grad-CAM), laid over the scan. Prints the profile along the body, and with --out writes the heat map as "
@@ -268,10 +309,11 @@ static int run(int argc, char **argv)
             "\vExamples:\n  ctsearch explain --model runs/scroll --finding \"Pleural effusion\" scan.nii.gz\n"
             "  ctsearch explain --model runs/scroll --positive --out why/ scan.nii.gz\n"
             "  ctsearch explain --model runs/nano -f \"Lung nodule\" --layer stage2 --json scan.nii.gz",
-            &o, &common);
-    if (!rc && !(rc = open_all(&w, &common)))
+            &o, &common, &cts_scan_argp, &o.scan_options);
+    if (!rc && !(rc = cts_scan_options_open(&o.scan_options)) && !(rc = open_all(&w, &common)))
         rc = explain(&w, common.json);
     end(&w, rc);
+    cts_scan_options_close(&o.scan_options);
     free(o.finding);
     return rc;
 }

@@ -63,7 +63,8 @@ int cts_explainer_open(cts_explainer **out, const cts_session *s, const cts_expl
     if (!x)
         return cts_fail(CTS_E_NOMEM, "out of memory for a model");
     x->s = s;
-    x->classifier = m->config.classifier.head == CTS_HEAD_NONE ? NULL : &m->config.classifier;
+    if (m->config.classifier.head != CTS_HEAD_NONE && !(o->prompts && m->config.encoder[CTS_SIDE_TEXT]))
+        x->classifier = &m->config.classifier;
     if ((rc = need_findings(x)))
         goto out;
     memcpy(c.volume, cts_engine_recipe(s->engine)->size_zxy, sizeof c.volume);
@@ -131,7 +132,7 @@ int cts_explainer_find(const cts_explainer *x, const char *name, size_t *label)
         }
         cts_str_printf(&names, "%s%s", i ? ", " : "", cts_explainer_name(x, i));
     }
-    rc = cts_fail(CTS_E_NOTFOUND, "finding: got \"%s\", allowed for this model: %s", name, cts_str_text(&names));
+    rc = cts_fail(CTS_E_MISMATCH, "finding: got \"%s\", allowed for this model: %s", name, cts_str_text(&names));
     cts_str_free(&names);
     return rc;
 }

@@ -1,7 +1,8 @@
 /* Why a model says what it says of a scan: an image tower and the findings it can answer for, ready to be asked.
  *
- * A supervised model answers by its logits; a pair by the zero-shot margin of its prompts, scale * (<image, affirming> -
- * <image, denying>), as `ctsearch score` does. Either is linear in what the tower gives, so its gradient starts there.
+ * As in `ctsearch score`, a supervised model answers by its logits; a pair, or a model with a text side that is asked for
+ * a prompt bank, by the zero-shot margin of its prompts, scale * (<image, affirming> -
+ * <image, denying>). Either is linear in what the tower gives, so its gradient starts there.
  * The margin does not change when the vector before the L2 norm gets longer, so where that vector is the mean of the
  * cells the heat before its cut at 0 sums to nothing: the map then tells places from the average place.
  * One thread an explainer. SPDX-License-Identifier: MIT */
@@ -14,7 +15,7 @@
 typedef struct {
     const char *layer;       /* NULL = the encoder's choice */
     cts_cam_weights weights; /* AUTO = the encoder's choice */
-    const char *prompts;     /* of a pair: bank or file; NULL = the model's */
+    const char *prompts;     /* bank or file; NULL = the classifier, of a pair its own bank */
 } cts_explain_options;
 
 typedef struct cts_explainer cts_explainer;
@@ -29,7 +30,7 @@ bool cts_explainer_supervised(const cts_explainer *x);
 const char *cts_explainer_prompts(const cts_explainer *x); /* name of the bank; "" when supervised */
 size_t cts_explainer_count(const cts_explainer *x);
 const char *cts_explainer_name(const cts_explainer *x, size_t label);
-/* Label by name, upper and lower case alike, or by the slug of data/findings.h. CTS_E_NOTFOUND lists what there is. */
+/* Label by name, upper and lower case alike, or by the slug of data/findings.h. CTS_E_MISMATCH lists what there is. */
 int cts_explainer_find(const cts_explainer *x, const char *name, size_t *label);
 
 /* Read, prepare and run one scan, which then is the one the calls below speak of. CTS_E_INPUT: fewer slices than the

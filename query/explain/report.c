@@ -16,16 +16,15 @@
 
 #define ROWS 24 /* of a profile in a terminal */
 
-int cts_explanation_make(cts_explanation *out, cts_explainer *x, size_t label, const cts_thresholds *t)
+int cts_explanation_make(cts_explanation *out, cts_explainer *x, size_t label, const cts_label_threshold *t)
 {
-    cts_explanation e = {.name = cts_explainer_name(x, label)};
+    cts_explanation e = {.name = cts_explainer_name(x, label), .threshold = t};
     int rc = cts_explainer_map(x, label, &e.heat);
 
     if (rc)
         return cts_fail_in(rc, "%s", e.name);
     e.logit = cts_explainer_logit(x, label);
     e.probability = cts_explainer_probability(x, label);
-    e.threshold = t && t->n_labels ? cts_thresholds_find(t, e.name) : NULL;
     e.n_slices = cts_heat_top(&e.heat, CTS_EXPLAIN_SLICES, e.slice);
     *out = e;
     return CTS_OK;
@@ -123,28 +122,28 @@ int cts_explanation_save(cts_explanation *e, const cts_explainer *x, const char 
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-static void print_place(const char *what, const double ijk[3], const cts_volume *scan)
+static void print_place(FILE *f, const char *what, const double ijk[3], const cts_volume *scan)
 {
     double ras[3];
 
     cts_volume_world(scan, ijk, ras);
-    printf("  %-15s voxel i %.1f, j %.1f, k %.1f", what, ijk[0], ijk[1], ijk[2]);
+    fprintf(f, "  %-15s voxel i %.1f, j %.1f, k %.1f", what, ijk[0], ijk[1], ijk[2]);
     if (scan->has_affine)
-        printf("; %.1f mm %s, %.1f %s, %.1f %s\n", fabs(ras[0]), ras[0] < 0 ? "left" : "right", fabs(ras[1]),
-               ras[1] < 0 ? "posterior" : "anterior", fabs(ras[2]), ras[2] < 0 ? "inferior" : "superior");
+        fprintf(f, "; %.1f mm %s, %.1f %s, %.1f %s\n", fabs(ras[0]), ras[0] < 0 ? "left" : "right", fabs(ras[1]),
+                ras[1] < 0 ? "posterior" : "anterior", fabs(ras[2]), ras[2] < 0 ? "inferior" : "superior");
     else
-        printf(" (the file has no affine)\n");
+        fprintf(f, " (the file has no affine)\n");
 }
 
 /* From head to feet, in at most ROWS rows of equally many slices. */
-static void print_profile(const cts_heat *h)
+static void print_profile(FILE *f, const cts_heat *h)
 {
     int64_t rows = cts_min_i64(ROWS, h->slices);
     double top = 0;
 
     for (int64_t s = 0; s < h->slices; s++)
         top = fmax(top, h->mean[s]);
-    printf("  mean heat of slices along %c, head to feet:\n", "ijk"[h->body]);
+    fprintf(f, "  mean heat of slices along %c, head to feet:\n", "ijk"[h->body]);
     for (int64_t r = 0; r < rows; r++) {
         int64_t from = r * h->slices / rows, to = (r + 1) * h->slices / rows;
         double mean = 0;
@@ -157,35 +156,35 @@ static void print_profile(const cts_heat *h)
             to = h->slices - from;
             from = first;
         }
-        printf("    %4lld - %-4lld %.4f ", (long long)from, (long long)to - 1, mean);
-        cts_print_bar(stdout, top > 0 ? mean / top : 0, 40);
-        putchar('\n');
+        fprintf(f, "    %4lld - %-4lld %.4f ", (long long)from, (long long)to - 1, mean);
+        cts_print_bar(f, top > 0 ? mean / top : 0, 40);
+        fputc('\n', f);
     }
 }
 
-void cts_explanation_print(const cts_explanation *e, const cts_explainer *x)
+void cts_explanation_print(FILE *f, const cts_explanation *e, const cts_explainer *x)
 {
     const cts_volume *scan = cts_explainer_scan(x);
     const double hottest[3] = {(double)e->heat.hottest[0], (double)e->heat.hottest[1], (double)e->heat.hottest[2]};
 
-    printf("%s %.3f", e->name, e->probability);
+    fprintf(f, "%s %.3f", e->name, e->probability);
     if (verdict(e))
-        printf(", %s (threshold %.3f)", verdict(e), e->threshold->threshold);
-    putchar('\n');
+        fprintf(f, ", %s (threshold %.3f)", verdict(e), e->threshold->threshold);
+    fputc('\n', f);
     if (!(e->heat.peak > 0)) {
-        printf("  no place of the scan speaks for it at layer %s\n", cts_explainer_cam(x)->layer);
+        fprintf(f, "  no place of the scan speaks for it at layer %s\n", cts_explainer_cam(x)->layer);
         return;
     }
-    print_place("hottest cell", hottest, scan);
-    print_place("centre of heat", e->heat.centre, scan);
-    printf("  %-15s", "top slices");
+    print_place(f, "hottest cell", hottest, scan);
+    print_place(f, "centre of heat", e->heat.centre, scan);
+    fprintf(f, "  %-15s", "top slices");
     for (int i = 0; i < e->n_slices; i++)
-        printf("%s %c %lld (%.3f)", i ? "," : "", "ijk"[e->heat.body], (long long)e -> slice[i],
-               e -> heat.mean[e->slice[i]]);
-    putchar('\n');
-    print_profile(&e->heat);
+        fprintf(f, "%s %c %lld (%.3f)", i ? "," : "", "ijk"[e->heat.body], (long long)e -> slice[i],
+                e -> heat.mean[e->slice[i]]);
+    fputc('\n', f);
+    print_profile(f, &e->heat);
     if (e->nifti)
-        printf("  %s%s%s\n", e->nifti, e->png ? ", " : "", e->png ? e->png : "");
+        fprintf(f, "  %s%s%s\n", e->nifti, e->png ? ", " : "", e->png ? e->png : "");
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------- */
