@@ -38,7 +38,10 @@ static const bench_case cases[] = {
     {"add/odd", "stem", {8, 16, 24, 24, 32}, 1},
     {"max_pool/3_2_1", "stem", {8, 16, 24, 24, 32, 0, 3, 2, 1}, 1},
     {"attention/packed", "500 tokens, 4 heads of 32", {500, 4, 32, 1, 0, -1, -1}, 0},
+    {"attention/band", "2048 tokens, band 16", {2048, 4, 64, 0, 0, 16, 16}, 0},
     {"attention/band", "2048 tokens, band 64", {2048, 4, 64, 0, 0, 64, 64}, 0},
+    {"attention/band", "2048 tokens, band 256", {2048, 4, 64, 0, 0, 256, 256}, 0},
+    {"attention/band", "2048 tokens, all", {2048, 4, 64, 0, 0, -1, -1}, 0},
     {"dropout/half", "BERT", {0, 0, 8, 500, 768, 0, 10}, 0},
 };
 
