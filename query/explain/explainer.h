@@ -1,10 +1,10 @@
 /* Why a model says what it says of a scan: an image tower and the findings it can answer for, ready to be asked.
  *
- * As in `ctsearch score`, a supervised model answers by its logits; a pair, or a model with a text side that is asked for
- * a prompt bank, by the zero-shot margin of its prompts, scale * (<image, affirming> -
- * <image, denying>). Either is linear in what the tower gives, so its gradient starts there.
- * The margin does not change when the vector before the L2 norm gets longer, so where that vector is the mean of the
- * cells the heat before its cut at 0 sums to nothing: the map then tells places from the average place.
+ * As in `ctsearch score`, a supervised model answers by its logits; a pair, or a model with a text side that is asked
+ * for a prompt bank, by the zero-shot margin of its prompts, scale * (<image, affirming> - <image, denying>). Either is
+ * linear in what the tower gives, so its gradient starts there. The margin does not change when the vector before the
+ * L2 norm gets longer, so where that vector is the mean of the cells the heat before its cut at 0 sums to nothing: the
+ * map then tells places from the average place.
  * One thread an explainer. SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_EXPLAIN_EXPLAINER_H
 #define CTS_QUERY_EXPLAIN_EXPLAINER_H

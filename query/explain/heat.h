@@ -1,7 +1,7 @@
 /* A heat map laid over the scan it explains: from the cells of a layer to the scan's own voxels, and what it says.
  *
- * The grid of cells is interpolated trilinearly between the centres of its cells, clamped at the outer ones, and divided
- * by its largest value. Voxels that the recipe cropped away, which the model never saw, are 0.
+ * The grid of cells is interpolated trilinearly between the centres of its cells, clamped at the outer ones, and
+ * divided by its largest value. Voxels that the recipe cropped away, which the model never saw, are 0.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_EXPLAIN_HEAT_H
 #define CTS_QUERY_EXPLAIN_HEAT_H
@@ -28,8 +28,8 @@ int cts_heat_make(cts_heat *out, const cts_volume *scan, const cts_geometry *g, 
                   const float *grid, cts_pool *pool);
 void cts_heat_clear(cts_heat *h); /* zeroed is fine */
 
-/* The n slices with the largest mean, hottest first, at least one cell apart; where neighbours are equal the middle one.
- * Returns how many there are: fewer in a short scan, none without heat. */
+/* The n slices with the largest mean, hottest first, at least one cell apart; where neighbours are equal the middle
+ * one. Returns how many there are: fewer in a short scan, none without heat. */
 int cts_heat_top(const cts_heat *h, int n, int64_t *slice);
 /* 0..1 from the feet end, as cts_render_slice() counts axial slices. */
 double cts_heat_position(const cts_heat *h, int64_t slice);

@@ -1,12 +1,12 @@
-/* The pointing game (Zhang et al. 2016, arXiv 1608.00507) where the place is known: does the hottest place of the heat map
- * lie in the finding? Masks are those of `ctsearch phantom --masks`: a voxel is the sum of 2^i over the findings i of
- * data/findings.h that changed it.
+/* The pointing game (Zhang et al. 2016, arXiv 1608.00507) where the place is known: does the hottest place of the heat
+ * map lie in the finding? Masks are those of `ctsearch phantom --masks`: a voxel is the sum of 2^i over the findings i
+ * of data/findings.h that changed it.
  *
- *   point   the middle of the hottest cell is a voxel of the finding (strict), or at most half a cell away from one along
- *           every axis (tolerant: a map cannot point finer than its cells)
+ *   point   the middle of the hottest cell is a voxel of the finding (strict), or at most half a cell away from one
+ *           along every axis (tolerant: a map cannot point finer than its cells)
  *   slice   the slice with the largest mean heat holds a voxel of the finding, or lies at most half a cell from one
- *   chance  the same for a random voxel of the body, or a random slice of it. The body is what lies between the outermost
- *           voxels above -300 HU of every row from right to left
+ *   chance  the same for a random voxel of the body, or a random slice of it. The body is what lies between the
+ *           outermost voxels above -300 HU of every row from right to left
  * Asked of every volume that is labelled with the finding and whose mask shows it. A map without heat misses.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_EXPLAIN_POINTING_H

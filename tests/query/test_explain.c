@@ -1,4 +1,4 @@
-/* Heat maps over scans: the map of a known grid, and `explain` and `eval pointing` through the program with a model made
+/* Heat maps over scans: the map of a known grid, and `explain` and `eval pointing` through the program with models made
  * by hand whose heat is where the scan is bright. SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <setjmp.h>
@@ -191,8 +191,8 @@ static cts_param *entry(cts_clip *m, const char *end)
     return NULL;
 }
 
-/* All weights positive, norms that do nothing: features are how bright the scan is around, the first label likes it, the
- * second does not. */
+/* All weights positive, norms that do nothing: features are how bright the scan is around; the first label likes it,
+ * the second does not. */
 static void bright_dcformer(cts_clip *m)
 {
     for (int i = 0; i < cts_params_n(m->params); i++) {
@@ -212,8 +212,8 @@ static void bright_dcformer(cts_clip *m)
     }
 }
 
-/* Convolutions that average, norms that do nothing: channel 0 of a token is how bright its triplet is, channel 1 is one;
- * attention and GeGLU add nothing. The first label likes bright triplets. */
+/* Convolutions that average, norms that do nothing: channel 0 of a token is how bright its triplet is, channel 1 is
+ * one; attention and GeGLU add nothing. The first label likes bright triplets. */
 static void bright_scroll(cts_clip *m)
 {
     for (int i = 0; i < cts_params_n(m->params); i++) {
