@@ -28,6 +28,7 @@ enum {
     KEY_WINDOW,
     KEY_HEADS,
     KEY_BLOCKS,
+    KEY_DROPOUTS,
     KEY_MODEL,
     KEY_DRIFT,
     KEY_FINETUNE,
@@ -44,6 +45,7 @@ static cts_label_setup defaults(void)
         .window = -1,
         .heads = -1,
         .blocks = -1,
+        .dropouts = {-1, -1, -1},
         .pos_weight = "none",
         .label = {.loop = {.adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .clip = 0},
                            .schedule = {.kind = CTS_SCHEDULE_COSINE, .lr = 1e-4, .steps = 50000, .warmup_part = 0.4},
@@ -71,6 +73,7 @@ static const struct argp_option scroll_options[] = {
     {"window", KEY_WINDOW, "Q", 0, "Tokens of the local attention, itself included; 0 = all (default 16)", 1},
     {"heads", KEY_HEADS, "N", 0, "Attention heads (default 8)", 1},
     {"blocks", KEY_BLOCKS, "N", 0, "Scrolling blocks (default 1)", 1},
+    {"dropouts", KEY_DROPOUTS, "P,A,H", 0, "Dropout of projection, attention and head (default 0.2,0.1,0.5)", 1},
     {0}};
 
 static error_t parse_scroll(int key, char *arg, struct argp_state *state)
@@ -108,6 +111,9 @@ static error_t parse_scroll(int key, char *arg, struct argp_state *state)
     case KEY_BLOCKS:
         s->blocks = cts_cli_int(state, "--blocks", arg, 1, 256);
         return 0;
+    case KEY_DROPOUTS:
+        cts_cli_doubles(state, "--dropouts", arg, s->dropouts, 3, 0, 0.95);
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -117,14 +123,15 @@ static error_t parse_scroll(int key, char *arg, struct argp_state *state)
 static int check_scroll(const options *o)
 {
     const cts_label_setup *s = &o->all.s;
-    bool shape = s->width >= 0 || s->embed >= 0 || s->window >= 0 || s->heads >= 0 || s->blocks >= 0 || o->triplets ||
-                 s->trunk || strcmp(s->encoder, "ct-scroll") != 0;
+    bool shape = s->width >= 0 || s->embed >= 0 || s->window >= 0 || s->heads >= 0 || s->blocks >= 0 ||
+                 s->dropouts[0] >= 0 || o->triplets || s->trunk || strcmp(s->encoder, "ct-scroll") != 0;
 
     if (s->init && shape)
-        return cts_fail(CTS_E_USAGE,
-                        "--init with --encoder, --triplets, --width, --embed-dim, --window, --heads, --blocks or "
-                        "--init-trunk: the model in %s keeps its own",
-                        s->init);
+        return cts_fail(
+            CTS_E_USAGE,
+            "--init with --encoder, --triplets, --width, --embed-dim, --window, --heads, --blocks, --dropouts or "
+            "--init-trunk: the model in %s keeps its own",
+            s->init);
     if (o->triplets && (o->all.free_recipe || s->recipe_given))
         return cts_fail(CTS_E_USAGE, "--triplets with --size or --recipe: got both, allowed: one of them");
     if (o->all.free_recipe && !s->init && !strcmp(s->encoder, "ct-scroll") && (int64_t)o->all.size[0] % 3 != 0)

@@ -23,6 +23,16 @@ static int set_size(json_t *changes, const char *key, int64_t v)
     return v < 0 ? 0 : json_object_set_new(changes, key, json_integer((json_int_t)v));
 }
 
+static int set_dropouts(json_t *changes, const double p[3])
+{
+    static const char *const keys[] = {"dropout", "attention_dropout", "head_dropout"};
+
+    for (int i = 0; i < 3; i++)
+        if (p[i] >= 0 && json_object_set_new(changes, keys[i], json_real(p[i])))
+            return -1;
+    return 0;
+}
+
 /* A new image encoder at the recipe's size, without a text side. */
 static int new_config(json_t **out, const cts_label_setup *s, const cts_recipe *r, int64_t n_labels)
 {
@@ -37,7 +47,7 @@ static int new_config(json_t **out, const cts_label_setup *s, const cts_recipe *
 
     if (!changes || set_size(changes, "width", s->width) || set_size(changes, "embed_dim", embed) ||
         set_size(changes, "window", s->window) || set_size(changes, "heads", s->heads) ||
-        set_size(changes, "num_blocks", s->blocks)) {
+        set_size(changes, "num_blocks", s->blocks) || set_dropouts(changes, s->dropouts)) {
         json_decref(changes);
         return cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
     }

@@ -30,6 +30,7 @@ typedef struct {
     const char *encoder;                         /* preset of a new image encoder */
     const char *trunk;                           /* ImageNet ResNet-18 for a new CT-Scroll; NULL = drawn */
     int64_t width, embed, window, heads, blocks; /* of a new CT-Scroll; -1 = the preset's */
+    double dropouts[3];                          /* of its projection, attention, head; -1 = the preset's */
     cts_recipe recipe;
     bool recipe_given;
     /* What is asked for of a linear head; the rest is as the encoder's family published it. With any of them the head is
