@@ -8,6 +8,7 @@
 #include "kernels/base/signal.h"
 #include "kernels/base/status.h"
 #include "query/cli.h"
+#include "query/model_set.h"
 #include "query/orientation.h"
 #include "query/present.h"
 #include "query/scan_options.h"
@@ -99,13 +100,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-/* Everything one run holds. The first engine is the session's. */
+/* Everything one run holds. */
 typedef struct {
     const options *o;
     cts_session session;
-    cts_engine *engine[CTS_SCORER_MODELS_MAX];
-    size_t n_engines;
-    cts_scorer *scorer;
+    cts_model_set models;
     size_t *which; /* labels asked for */
     size_t n_which;
     cts_scorer_result r;
@@ -119,33 +118,25 @@ static int open_models(job *j, const cts_common *c)
 
     if (rc || (rc = cts_session_override(&j->session, &o->over)))
         return rc;
-    j->engine[j->n_engines++] = j->session.engine;
-    for (size_t i = 1; i < o->n_models; i++) {
-        if ((rc = cts_engine_open(&j->engine[i], o->model[i], j->session.runtime.backend)))
-            return rc;
-        j->n_engines++;
-        if (*cts_engine_warning(j->engine[i]))
-            cts_log(CTS_LOG_WARN, "%s", cts_engine_warning(j->engine[i]));
-    }
-    return cts_scorer_create(&j->scorer, j->engine, j->n_engines, &o->scorer);
+    return cts_model_set_open(&j->models, &j->session, o->model + 1, o->n_models > 1 ? o->n_models - 1 : 0, &o->scorer);
 }
 
 /* The labels asked for, each once. */
 static int choose(job *j)
 {
-    size_t n = cts_scorer_n(j->scorer);
+    size_t n = cts_scorer_n(j->models.scorer);
     int rc = CTS_OK;
 
     j->which = malloc((n + 1) * sizeof *j->which);
     j->r.logit = malloc((n + 1) * sizeof *j->r.logit);
-    j->r.member = malloc((n * j->n_engines + 1) * sizeof *j->r.member);
+    j->r.member = malloc((n * j->models.n + 1) * sizeof *j->r.member);
     j->r.spread = calloc(n + 1, sizeof *j->r.spread);
     if (!j->which || !j->r.logit || !j->r.member || !j->r.spread)
         return cts_fail(CTS_E_NOMEM, "out of memory for %zu findings", n);
     for (size_t i = 0; !rc && i < j->o->n_findings; i++) {
         size_t at = 0, k = 0;
 
-        rc = cts_scorer_find(j->scorer, j->o->findings[i], &at);
+        rc = cts_scorer_find(j->models.scorer, j->o->findings[i], &at);
         while (k < j->n_which && j->which[k] != at)
             k++;
         if (!rc && k == j->n_which)
@@ -162,9 +153,7 @@ static json_t *warnings_of(const job *j, const cts_preprocess_info *info)
 
     json_array_extend(list, kept);
     json_decref(kept);
-    for (size_t i = 1; i < j->n_engines; i++)
-        if (*cts_engine_warning(j->engine[i]))
-            json_array_append_new(list, json_string(cts_engine_warning(j->engine[i])));
+    cts_model_set_warnings(&j->models, list);
     return list;
 }
 
@@ -175,17 +164,17 @@ static int score_one(job *j, const char *volume, json_t *list)
     cts_volume_source source;
     int rc = cts_scan_source(&source, &j->o->scan, volume);
 
-    if (rc || (rc = cts_scorer_volume(j->scorer, &source, &j->r, &info)))
+    if (rc || (rc = cts_scorer_volume(j->models.scorer, &source, &j->r, &info)))
         return rc;
     cts_say_volume(volume, &info);
     if (list) {
-        json_t *one = cts_score_json(j->scorer, &j->r, volume, j->which, j->n_which);
+        json_t *one = cts_score_json(j->models.scorer, &j->r, volume, j->which, j->n_which);
 
         json_object_set_new(one, "orientation", cts_orientation_json(&info));
         json_object_set_new(one, "warnings", warnings_of(j, &info));
         json_array_append_new(list, one);
     } else {
-        cts_score_print(j->scorer, &j->r, volume, j->which, j->n_which);
+        cts_score_print(j->models.scorer, &j->r, volume, j->which, j->n_which);
     }
     return CTS_OK;
 }
@@ -219,9 +208,7 @@ static int score(job *j, bool json)
 
 static void close_job(job *j)
 {
-    cts_scorer_destroy(j->scorer);
-    for (size_t i = 1; i < j->n_engines; i++)
-        cts_engine_close(j->engine[i]);
+    cts_model_set_close(&j->models);
     cts_session_close(&j->session);
     free(j->which);
     free(j->r.logit);

@@ -12,7 +12,7 @@
 #include "query/metrics/bootstrap.h"
 
 #define M CTS_LABEL_MAP_MAX
-#define OVERALL_MAX 4
+#define OVERALL_MAX 5
 #define EACH_MAX 4
 #define FIGURES_MAX (OVERALL_MAX + EACH_MAX * M)
 
@@ -34,7 +34,10 @@ static const family families[] = {
      ROC,
      {"f1_w2@roc", "accuracy@roc", "precision@roc"},
      {"f1_w2@roc", "accuracy@roc", "precision@roc", "recall@roc"}},
-    {CTS_FIGURE_BIN, VAL, {"f1_bin@val", "f1_bin_weighted@val"}, {"f1_bin@val", "precision@val", "recall@val"}},
+    {CTS_FIGURE_BIN,
+     VAL,
+     {"f1_bin@val", "f1_bin_weighted@val", "accuracy@val", "precision@val", "recall@val"},
+     {"f1_bin@val", "accuracy@val", "precision@val", "recall@val"}},
     {CTS_FIGURE_YOUDEN,
      YOUDEN,
      {"f1_w2@youden", "accuracy_balanced@youden", "precision@youden"},
@@ -106,6 +109,9 @@ static void from_counts(void *ctx, const cts_counts *c, size_t m, double *out)
     case CTS_FIGURE_BIN:
         *out++ = mean_of(cts_f1_binary, c, j);
         *out++ = weighted_by_positives(c, m);
+        *out++ = mean_of(cts_accuracy, c, j);
+        *out++ = mean_of(cts_precision, c, j);
+        *out++ = mean_of(cts_recall, c, j);
         break;
     default:
         *out++ = mean_of(cts_f1_two_class, c, j);
@@ -117,7 +123,7 @@ static void from_counts(void *ctx, const cts_counts *c, size_t m, double *out)
         bool two = j->f->figure == CTS_FIGURE_W2 || j->f->figure == CTS_FIGURE_YOUDEN;
 
         *out++ = !j->defined[i] ? NAN : two ? cts_f1_two_class(c[i]) : cts_f1_binary(c[i]);
-        if (j->f->figure == CTS_FIGURE_W2)
+        if (j->f->figure == CTS_FIGURE_W2 || j->f->figure == CTS_FIGURE_BIN)
             *out++ = j->defined[i] ? cts_accuracy(c[i]) : NAN;
         if (j->f->figure == CTS_FIGURE_YOUDEN) {
             *out++ = cts_sensitivity(c[i]);
@@ -139,16 +145,39 @@ static void column(const float *table, const uint8_t *labels, size_t n, size_t m
     }
 }
 
-/* Threshold of every label by the family's rule. defined[i] = it has one. */
+/* Those fitted before. They are of probabilities in double; the table's are rounded to float, and so is the threshold,
+ * which keeps the volume that it was chosen at on its side. */
+static int stored_thresholds(job *j, cts_threshold *t)
+{
+    for (size_t i = 0; i < j->s->n_labels; i++) {
+        const cts_label_threshold *known = cts_thresholds_find(j->plan->stored, j->s->label_name[i]);
+
+        if (!known)
+            return cts_fail(CTS_E_MISMATCH, "thresholds: none for %s, allowed: one for every label",
+                            j->s->label_name[i]);
+        t[i] = (cts_threshold){(double)(float)known->threshold, true};
+        j->defined[i] = isfinite(t[i].value);
+    }
+    return CTS_OK;
+}
+
+/* Threshold of every label by the family's rule. defined[i] = it has one. Beside stored thresholds the random and the
+ * all-knowing scores, which nobody has fitted before, take theirs from the data. */
 static int thresholds(job *j, const scores *x, cts_threshold *t)
 {
-    const cts_eval_set *on = j->f->threshold == VAL ? j->plan->val : j->s;
-    const float *table = j->f->threshold == VAL ? x->val : x->score;
+    bool validation = j->f->threshold == VAL && j->plan->val;
+    const cts_eval_set *on = validation ? j->plan->val : j->s;
+    const float *table = validation ? x->val : x->score;
     size_t n = on->n, m = j->s->n_labels;
-    float *score = malloc((n + 1) * sizeof *score);
-    uint8_t *label = malloc(n + 1);
-    int rc = score && label ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %zu scores", n);
+    float *score;
+    uint8_t *label;
+    int rc;
 
+    if (j->f->threshold == VAL && !validation && x->score == j->s->score)
+        return stored_thresholds(j, t);
+    score = malloc((n + 1) * sizeof *score);
+    label = malloc(n + 1);
+    rc = score && label ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory for %zu scores", n);
     for (size_t i = 0; !rc && i < m; i++) {
         cts_youden_point point;
         double f1;
@@ -402,8 +431,8 @@ int cts_eval_classify(cts_eval_result *r, const cts_eval_set *s, const cts_eval_
 
     r->set = s;
     r->n = s->n;
-    r->figures = plan->protocol->figures & ~(unsigned)(plan->val ? 0 : CTS_FIGURE_BIN);
-    r->n_val = plan->val ? plan->val->n : 0;
+    r->figures = plan->protocol->figures & ~(unsigned)(plan->val || plan->stored ? 0 : CTS_FIGURE_BIN);
+    r->n_val = plan->val ? plan->val->n : plan->stored ? plan->stored->n : 0;
     r->resamples = plan->resamples;
     r->seed = plan->seed;
     for (int k = 0; k < 3; k++)

@@ -274,11 +274,12 @@ static void finding_row(cts_str *s, const cts_eval_result *r, int label, const c
 
 static void finding_table(cts_str *s, const cts_eval_result *r)
 {
-    static const char *const all[] = {"f1@0.5",        "precision@0.5", "recall@0.5",         "f1_w2@roc",
-                                      "precision@roc", "recall@roc",    "f1_bin@val",         "precision@val",
-                                      "recall@val",    "f1_w2@youden",  "sensitivity@youden", "specificity@youden"};
+    static const char *const all[] = {
+        "f1@0.5",        "precision@0.5", "recall@0.5",         "f1_w2@roc",         "accuracy@roc",
+        "precision@roc", "recall@roc",    "f1_bin@val",         "accuracy@val",      "precision@val",
+        "recall@val",    "f1_w2@youden",  "sensitivity@youden", "specificity@youden"};
     static const char *const threshold[] = {"threshold@roc", "threshold@val", "threshold@youden"};
-    const char *each[12];
+    const char *each[sizeof all / sizeof *all];
     size_t n = 0;
 
     cts_str_append(s, "<h2>Findings</h2>\n<div class=\"wide\"><table><thead><tr><th>finding</th><th>positives</th>"
@@ -321,7 +322,7 @@ static void protocol_box(cts_str *s, const cts_eval_result *r)
              r->pool->name, r->pool->about, r->n, r->set->skipped, r->unlabelled);
     put_rule(s, "pool", text);
     if (r->protocol->task != CTS_TASK_RECALL)
-        put_rule(s, "labels", r->protocol->map ? r->protocol->map : "ct-rate-18");
+        put_rule(s, "labels", r->set->label_set);
     cts_eval_figure_rules(r->figures, put_rule, s);
     if (r->resamples) {
         snprintf(text, sizeof text,

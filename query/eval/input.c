@@ -18,8 +18,10 @@ typedef struct {
     const cts_eval_needs *needs;
     cts_session *session;
     cts_zeroshot *z;
+    cts_model_set *models;
     const cts_common *common;
-    cts_dataset *dataset; /* of --volumes, until its rows are embedded */
+    const cts_label_map *map; /* of the input, or the own labels of the models or scores */
+    cts_dataset *dataset;     /* of --volumes, until its rows are embedded */
 } job;
 
 static bool wants_engine_prompts(const job *j)
@@ -59,7 +61,7 @@ static int join_csvs(job *j)
     if (!rc && p->metadata)
         rc = cts_eval_metadata_load(j->s, p->metadata);
     if (!rc && p->labels)
-        rc = cts_eval_labels_load(j->s, p->labels, j->in->map);
+        rc = cts_eval_labels_load(j->s, p->labels, j->map);
     return rc;
 }
 
@@ -92,7 +94,7 @@ static int index_rows(job *j, const cts_store_rows *image)
             rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu items", image->n);
     }
     if (!rc)
-        rc = cts_eval_labels_set(s, image->labels, known, j->in->map);
+        rc = cts_eval_labels_set(s, image->labels, known, j->map);
     for (size_t i = 0; r && i < image->n; i++)
         cts_index_record_free(&r[i]);
     free(r);
@@ -240,9 +242,13 @@ static int from_scores(job *j)
 
     if ((rc = cts_eval_npy_load(&scores, &n, &d, j->s, "scores", in->scores)) ||
         (rc = cts_eval_npy_names(j->s, in->scores, n, in->names, fallback_names(in))) ||
-        (rc = cts_eval_npy_scores(j->s, scores, d, in->map, in->logits, in->scores)))
+        (rc = cts_eval_npy_scores(j->s, scores, d, in->map, in->logits, in->scores))) {
         free(scores);
-    return rc;
+        return rc;
+    }
+    if (j->s->own)
+        j->map = j->s->own;
+    return CTS_OK;
 }
 
 /* ---- scans through a model ---- */
@@ -255,7 +261,7 @@ static int dataset_rows(job *j)
     size_t n = 0;
     int rc;
 
-    if (j->in->map)
+    if (j->map)
         p.labels = NULL; /* not in the shape of CT-RATE; joined by name */
     if ((rc = cts_dataset_open(&j->dataset, &p)))
         return rc;
@@ -332,6 +338,127 @@ static int embed_rows(job *j)
     return rc;
 }
 
+/* ---- scans scored by models ---- */
+
+static bool scores_scans(const job *j)
+{
+    const cts_eval_input *in = j->in;
+
+    return !in->index && !in->scores && !in->images && !in->texts && j->needs->scores && !j->needs->images &&
+           !in->prompts;
+}
+
+/* The models of an earlier call, or opened here; their labels are those of the set. */
+static int open_models(job *j)
+{
+    const cts_eval_input *in = j->in;
+    const cts_scorer_options o = {
+        .prompts = in->bank, .scale = in->scale, .uncalibrated = in->uncalibrated, .thresholds = in->thresholds};
+    const cts_scorer *scorer;
+    int rc;
+
+    if (!j->models->scorer && ((rc = cts_session_open_model(j->session, in->model, j->common)) ||
+                               (rc = cts_session_override(j->session, &in->over)) ||
+                               (rc = cts_model_set_open(j->models, j->session, in->further, in->n_further, &o))))
+        return rc;
+    scorer = j->models->scorer;
+    if ((rc = cts_eval_set_own_labels(j->s, cts_scorer_labels(scorer), cts_scorer_n(scorer))))
+        return rc;
+    if (in->map && j->s->own)
+        return cts_fail(CTS_E_MISMATCH,
+                        "%s: the labels of the protocol are made of the %d findings, the model has %zu labels; "
+                        "allowed: a model that has all of them",
+                        in->model, CTS_FINDINGS, cts_scorer_n(scorer));
+    j->map = in->map ? in->map : j->s->own;
+    return CTS_OK;
+}
+
+/* logits [n][labels of the scorer] as the set's columns, and the probabilities of them. */
+static int take_logits(job *j, const float *logits)
+{
+    const cts_scorer *scorer = j->models->scorer;
+    cts_eval_set *s = j->s, ours = {.n_labels = 0};
+    size_t n = cts_scorer_n(scorer), place[CTS_LABEL_MAP_MAX];
+    float *row, *p;
+
+    /* in the order of the set before the protocol's map, which is ours or the model's */
+    cts_eval_set_name_labels(&ours, s->own);
+    for (size_t i = 0; i < n; i++)
+        place[i] = (size_t)cts_eval_set_label(&ours, cts_scorer_labels(scorer)[i]);
+    row = malloc((s->n * n + 1) * sizeof *row);
+    p = malloc((s->n * n + 1) * sizeof *p);
+    if (!row || !p) {
+        free(row);
+        free(p);
+        return cts_fail(CTS_E_NOMEM, "out of memory for the scores of %zu volumes", s->n);
+    }
+    for (size_t r = 0; r < s->n; r++)
+        for (size_t i = 0; i < n; i++)
+            row[r * n + place[i]] = logits[r * n + i];
+    if (j->in->map) { /* the larger logit is the larger probability; the map never has more labels than ours */
+        memcpy(p, row, s->n * n * sizeof *p);
+        cts_label_map_scores(j->in->map, p, s->n, row);
+    }
+    cts_eval_set_name_labels(s, j->map);
+    for (size_t i = 0; i < s->n * s->n_labels; i++)
+        p[i] = (float)cts_probability((double)row[i]);
+    s->logit = row;
+    s->score = p;
+    return CTS_OK;
+}
+
+static int name_models(job *j)
+{
+    int rc = CTS_OK;
+
+    for (size_t i = 0; !rc && i < j->models->n; i++)
+        rc = cts_eval_set_add_digest(j->s, "model", cts_engine_path(j->models->engine[i]),
+                                     cts_engine_digests(j->models->engine[i])->model);
+    return rc;
+}
+
+/* Labelled rows alone are scored: that is what takes long. */
+static int score_scans(job *j)
+{
+    cts_eval_set *s = j->s;
+    size_t n = cts_scorer_n(j->models->scorer), missing = 0;
+    const cts_record **pointer = NULL;
+    cts_record *records = NULL;
+    float *logits = NULL;
+    bool *whole = NULL;
+    int rc = cts_eval_set_drop_unlabelled(s, &s->unlabelled);
+
+    if (!rc && !s->n)
+        rc = cts_fail(CTS_E_INPUT, "labels: got no labelled volume among %zu, allowed: at least one", s->unlabelled);
+    if (rc)
+        return rc;
+    records = chosen_records(j);
+    pointer = malloc((s->n + 1) * sizeof *pointer);
+    logits = malloc((s->n * n + 1) * sizeof *logits);
+    whole = calloc(s->n + 1, sizeof *whole);
+    if (!records || !pointer || !logits || !whole) {
+        rc = cts_fail(CTS_E_NOMEM, "out of memory for the scores of %zu volumes", s->n);
+        goto out;
+    }
+    for (size_t i = 0; i < s->n; i++)
+        pointer[i] = &records[i];
+    if ((rc = cts_scorer_records(j->models->scorer, pointer, s->n, cts_pool_size(j->session->runtime.pool), logits,
+                                 whole, &missing)) ||
+        (rc = take_logits(j, logits)) || (rc = name_models(j)))
+        goto out;
+    for (size_t i = 0; i < s->n; i++)
+        s->rows[i].whole = whole[i];
+    if (missing == s->n)
+        rc = cts_fail(CTS_E_INPUT, "%s: got nothing to evaluate from %zu volumes, allowed: at least one",
+                      j->in->data.volumes, s->n);
+out:
+    free(records);
+    free(pointer);
+    free(logits);
+    free(whole);
+    return rc;
+}
+
 /* ---- scores by prompts ---- */
 
 static int prompts(job *j)
@@ -354,7 +481,7 @@ static int prompts(job *j)
 static int score_rows(job *j)
 {
     cts_eval_set *s = j->s;
-    size_t m = j->in->map ? j->in->map->n : CTS_FINDINGS;
+    size_t m = j->map ? j->map->n : CTS_FINDINGS;
     float p[CTS_FINDINGS];
     int rc = prompts(j);
 
@@ -365,14 +492,18 @@ static int score_rows(job *j)
                         (long long)s->dim);
     if (j->in->scale > 0.0)
         j->z->scale = j->in->scale;
-    if (!(s->score = malloc((s->n * m + 1) * sizeof *s->score)))
+    s->score = malloc((s->n * m + 1) * sizeof *s->score);
+    s->logit = malloc((s->n * m + 1) * sizeof *s->logit);
+    if (!s->score || !s->logit)
         return cts_fail(CTS_E_NOMEM, "out of memory for %zu scores", s->n * m);
     for (size_t i = 0; i < s->n; i++) {
-        cts_zeroshot_score(j->z, s->image + i * (size_t)s->dim, j->in->map ? p : s->score + i * m);
-        if (j->in->map)
-            cts_label_map_scores(j->in->map, p, 1, s->score + i * m);
+        cts_zeroshot_logits(j->z, s->image + i * (size_t)s->dim, j->map ? p : s->logit + i * m);
+        if (j->map)
+            cts_label_map_scores(j->map, p, 1, s->logit + i * m);
+        for (size_t f = 0; f < m; f++)
+            s->score[i * m + f] = (float)cts_probability((double)s->logit[i * m + f]);
     }
-    cts_eval_set_name_labels(s, j->in->map);
+    cts_eval_set_name_labels(s, j->map);
     return CTS_OK;
 }
 
@@ -402,13 +533,22 @@ static int complete(const job *j)
 }
 
 int cts_eval_input_open(cts_eval_set *s, const cts_eval_input *in, const cts_eval_needs *needs, cts_session *session,
-                        cts_zeroshot *z, const cts_common *common)
+                        cts_zeroshot *z, cts_model_set *models, const cts_common *common)
 {
-    job j = {.s = s, .in = in, .needs = needs, .session = session, .z = z, .common = common};
-    bool scans = !in->index && !in->scores && !in->images && !in->texts;
+    job j = {.s = s,
+             .in = in,
+             .needs = needs,
+             .session = session,
+             .z = z,
+             .models = models,
+             .common = common,
+             .map = in->map};
+    bool scans = !in->index && !in->scores && !in->images && !in->texts, scored = scores_scans(&j);
     int rc = CTS_OK;
 
     cts_eval_set_name_labels(s, in->map);
+    if (scored && (rc = open_models(&j)))
+        return rc;
     if (in->index)
         rc = from_index(&j);
     else if (in->scores)
@@ -418,12 +558,13 @@ int cts_eval_input_open(cts_eval_set *s, const cts_eval_input *in, const cts_eva
     else
         rc = dataset_rows(&j);
     /* the model last of what can be wrong quickly, first of what takes long */
-    if (!rc && !in->index && in->model && (scans || wants_engine_prompts(&j)))
-        rc = cts_session_open_model(session, in->model, common);
+    if (!rc && !in->index && !scored && in->model && (scans || wants_engine_prompts(&j)) &&
+        !(rc = cts_session_open_model(session, in->model, common)))
+        rc = cts_session_override(session, &in->over);
     if (!rc && !session->runtime.pool)
         rc = cts_runtime_open(&session->runtime, common);
     if (!rc && !(rc = join_csvs(&j)) && !(rc = choose_pool(&j)) && scans && s->n)
-        rc = embed_rows(&j);
+        rc = scored ? score_scans(&j) : embed_rows(&j);
     if (!rc && !(rc = drop_partial(s)) && !(rc = complete(&j)) && needs->scores && !s->score)
         rc = score_rows(&j);
     cts_dataset_destroy(j.dataset);

@@ -123,7 +123,7 @@ json_t *cts_eval_result_json(const cts_eval_result *r)
         classify_fields(j, r);
     json_object_set_new(j, "values", values);
     json_object_set_new(j, "rules", rules);
-    json_object_set_new(j, "labels", json_string(r->protocol->map ? r->protocol->map : "ct-rate-18"));
+    json_object_set_new(j, "labels", json_string(r->set->label_set));
     json_object_set_new(j, "bootstrap",
                         json_pack("{s:I, s:I, s:I, s:f}", "resamples", (json_int_t)r->resamples, "patients",
                                   (json_int_t)r->patients, "seed", (json_int_t)r->seed, "level", 0.95));

@@ -115,7 +115,7 @@ static bool direct_columns(int *col, const cts_csv *csv, const cts_label_map *ma
 {
     for (size_t i = 0; i < map->n; i++)
         if ((col[i] = cts_csv_find(csv, map->rule[i].name)) < 0 &&
-            (col[i] = cts_csv_find(csv, cts_findings[map->rule[i].score[0]].name)) < 0)
+            (map->rule[i].score[0] < 0 || (col[i] = cts_csv_find(csv, cts_findings[map->rule[i].score[0]].name)) < 0))
             return false;
     return true;
 }
@@ -195,8 +195,8 @@ int cts_eval_labels_load(cts_eval_set *s, const char *path, const cts_label_map 
     }
     if ((rc = joined_open(&j, s, path)))
         goto out;
-    for (size_t i = 0; !map && !rc && i < m; i++)
-        rc = cts_csv_require(&col[i], j.csv, cts_findings[i].name);
+    for (size_t i = 0; (!map || map == s->own) && !rc && i < m; i++) /* no columns of another data set would do */
+        rc = cts_csv_require(&col[i], j.csv, map ? map->rule[i].name : cts_findings[i].name);
     if (!rc)
         rc =
             !map || direct_columns(col, j.csv, map) ? read_direct(&j, col, m, labels) : read_mapped(&j, s, map, labels);

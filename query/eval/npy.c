@@ -4,12 +4,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 #include "kernels/base/file.h"
 #include "kernels/base/json.h"
 #include "kernels/base/npy.h"
 #include "kernels/base/status.h"
 #include "query/eval/labels.h"
+#include "query/thresholds.h"
 
 #define SIDECAR_BYTES ((size_t)1 << 30) /* ids of more volumes than there are */
 #define UNIT_TOLERANCE 1e-5             /* norms of rows that were normalised in float32 */
@@ -196,41 +199,152 @@ int cts_eval_npy_prompts(cts_zeroshot *z, cts_eval_set *s, const char *path, siz
 
 /* ---- scores ---- */
 
+static bool are_of(const cts_label_map *map, const char *const *names, size_t n)
+{
+    for (size_t i = 0; n == map->n && i < n; i++)
+        if (strcasecmp(names[i], map->rule[i].name) != 0)
+            return false;
+    return n == map->n;
+}
+
+/* What the .json beside `path` says of its columns: labels go to the set, *logits becomes true. Without one nothing. */
+static int scores_sidecar(cts_eval_set *s, bool *logits, size_t d, const cts_label_map *map, const char *path)
+{
+    const char **names = NULL, *values = "";
+    char *side = sidecar(path);
+    json_t *j = NULL, *labels;
+    int rc = CTS_OK;
+
+    if (!side || !cts_file_exists(side))
+        goto out;
+    if ((rc = cts_json_load(&j, side, SIDECAR_BYTES)) || (rc = cts_json_string(&values, j, "values", false, side)))
+        goto out;
+    *logits |= !strcmp(values, "logits");
+    if (!json_is_array(labels = json_object_get(j, "labels")))
+        goto out;
+    if (json_array_size(labels) != d) {
+        rc = cts_fail(CTS_E_INPUT, "%s: labels has %zu names, but %s has %zu columns, allowed: as many", side,
+                      json_array_size(labels), path, d);
+        goto out;
+    }
+    if (!(names = malloc((d + 1) * sizeof *names)))
+        rc = cts_fail(CTS_E_NOMEM, "%s: out of memory for %zu names", side, d);
+    for (size_t i = 0; !rc && i < d; i++)
+        if (!(names[i] = json_string_value(json_array_get(labels, i))))
+            rc = cts_fail(CTS_E_FORMAT, "%s: labels[%zu] is no text, allowed: the name of a label", side, i);
+    if (!rc && map && are_of(map, names, d)) /* saved under this protocol */
+        goto out;
+    if (!rc && !(rc = cts_eval_set_own_labels(s, names, d)) && map && s->own)
+        rc =
+            cts_fail(CTS_E_MISMATCH,
+                     "%s: the labels of the protocol are made of the %d findings, got %zu others; allowed: all of them",
+                     side, CTS_FINDINGS, d);
+    for (int f = 0; !rc && !s->own && f < CTS_FINDINGS; f++)
+        if (strcasecmp(names[f], cts_findings[f].name) != 0)
+            rc = cts_fail(CTS_E_INPUT, "%s: column %d is %s, allowed: %s, the order of the label CSV", side, f,
+                          names[f], cts_findings[f].name);
+out:
+    free(names);
+    free(side);
+    json_decref(j);
+    return rc;
+}
+
+/* A number of the file as a probability. */
+static int probability(float *p, bool logits, const char *path, size_t row, const char *volume, const char *label)
+{
+    if (logits && isfinite(*p))
+        *p = (float)cts_probability((double)*p);
+    else if (isnan(*p))
+        return cts_fail(CTS_E_INPUT, "%s: row %zu (%s), %s: the score is not a number", path, row, volume, label);
+    else if (!(*p >= 0.0f && *p <= 1.0f))
+        return cts_fail(
+            CTS_E_INPUT,
+            "%s: row %zu (%s), %s: got %g, allowed: probabilities from 0 to 1, or finite logits with --logits", path,
+            row, volume, label, (double)*p);
+    return CTS_OK;
+}
+
+/* The table in terms of the map, in place of *scores. */
+static int through_map(float **scores, size_t n, const cts_label_map *map)
+{
+    float *mapped = malloc((n * map->n + 1) * sizeof *mapped);
+
+    if (!mapped)
+        return cts_fail(CTS_E_NOMEM, "out of memory for %zu scores", n * map->n);
+    cts_label_map_scores(map, *scores, n, mapped);
+    free(*scores);
+    *scores = mapped;
+    return CTS_OK;
+}
+
 int cts_eval_npy_scores(cts_eval_set *s, float *scores, size_t d, const cts_label_map *map, bool logits,
                         const char *path)
 {
-    bool whole = d == CTS_FINDINGS; /* in terms of our findings */
-    float *mapped;
+    float *p = NULL, *z = NULL;
+    bool whole; /* in terms of our findings */
+    int rc = scores_sidecar(s, &logits, d, map, path);
 
-    if (!whole && !(map && d == map->n))
+    if (rc)
+        return rc;
+    whole = !s->own && d == CTS_FINDINGS;
+    if (!s->own && !whole && !(map && d == map->n))
         return cts_fail(CTS_E_INPUT, "%s: %zu columns, allowed: %d, a finding each in the order of the label CSV%s",
                         path, d, CTS_FINDINGS, map ? ", or as many as the protocol has labels" : "");
-    for (size_t i = 0; i < s->n; i++)
-        for (size_t f = 0; f < d; f++) {
-            float *p = &scores[i * d + f];
-            const char *label = whole ? cts_findings[f].name : map->rule[f].name;
-
-            if (logits && isfinite(*p))
-                *p = (float)(1.0 / (1.0 + exp(-(double)*p)));
-            else if (isnan(*p))
-                return cts_fail(CTS_E_INPUT, "%s: row %zu (%s), %s: the score is not a number", path, i,
-                                s->rows[i].name, label);
-            else if (!(*p >= 0.0f && *p <= 1.0f))
-                return cts_fail(
-                    CTS_E_INPUT,
-                    "%s: row %zu (%s), %s: got %g, allowed: probabilities from 0 to 1, or finite logits with "
-                    "--logits",
-                    path, i, s->rows[i].name, label, (double)*p);
-        }
-    if (map && whole) {
-        if (!(mapped = malloc((s->n * map->n + 1) * sizeof *mapped)))
-            return cts_fail(CTS_E_NOMEM, "out of memory for %zu scores", s->n * map->n);
-        cts_label_map_scores(map, scores, s->n, mapped);
-        free(scores);
-        scores = mapped;
+    p = malloc((s->n * d + 1) * sizeof *p);
+    z = logits ? malloc((s->n * d + 1) * sizeof *z) : NULL;
+    if (!p || (logits && !z))
+        rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu scores", s->n * d);
+    for (size_t i = 0; !rc && i < s->n * d; i++) {
+        p[i] = scores[i];
+        if (z)
+            z[i] = scores[i];
+        rc = probability(&p[i], logits, path, i / d, s->rows[i / d].name,
+                         s->own  ? s->label_name[i % d]
+                         : whole ? cts_findings[i % d].name
+                                 : map->rule[i % d].name);
     }
+    if (!rc && map && whole && !(rc = through_map(&p, s->n, map)) && z)
+        rc = through_map(&z, s->n, map);
+    if (rc) {
+        free(p);
+        free(z);
+        return rc;
+    }
+    free(scores);
     free(s->score);
-    s->score = scores;
-    cts_eval_set_name_labels(s, map);
+    free(s->logit);
+    s->score = p;
+    s->logit = z;
+    cts_eval_set_name_labels(s, s->own ? s->own : map);
     return CTS_OK;
+}
+
+int cts_eval_npy_save_scores(const cts_eval_set *s, const char *path)
+{
+    char *side = sidecar(path);
+    json_t *ids = json_array(), *labels = json_array(), *j = NULL;
+    int rc;
+
+    if (!side) {
+        rc = cts_fail(CTS_E_INPUT, "--save-scores: got %s, allowed: a name that ends in .npy", path);
+        goto out;
+    }
+    for (size_t i = 0; i < s->n; i++)
+        json_array_append_new(ids, json_string(s->rows[i].name));
+    for (size_t i = 0; i < s->n_labels; i++)
+        json_array_append_new(labels, json_string(s->label_name[i]));
+    j = json_pack("{s:s, s:s, s:I, s:I, s:O, s:O, s:o}", "what", "scores", "values",
+                  s->logit ? "logits" : "probabilities", "n", (json_int_t)s->n, "d", (json_int_t)s->n_labels, "labels",
+                  labels, "ids", ids, "inputs", cts_eval_sources_json(s));
+    rc = j ? cts_npy_save_f32(path, s->logit ? s->logit : s->score, s->n, s->n_labels)
+           : cts_fail(CTS_E_NOMEM, "%s: out of memory", path);
+    if (!rc && (rc = cts_json_save(j, side)))
+        unlink(path); /* rows without their names are worth nothing */
+out:
+    free(side);
+    json_decref(ids);
+    json_decref(labels);
+    json_decref(j);
+    return rc;
 }

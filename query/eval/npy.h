@@ -23,9 +23,15 @@ int cts_eval_unit_rows(float *rows, size_t n, size_t d, cts_eval_set *s, const c
 
 /* Prompts [36, d] as cts_zeroshot; scale 0 = e. */
 int cts_eval_npy_prompts(cts_zeroshot *z, cts_eval_set *s, const char *path, size_t d, double scale);
-/* Scores [n, 18], or [n, map->n] as they are, into s->score in terms of its labels. logits: apply a sigmoid; otherwise
- * every number must lie in 0..1. CTS_E_INPUT names file, row, volume and label. The rows of s are named. */
+/* Scores [n, 18], or [n, map->n] as they are, into s->score in terms of its labels. logits: apply a sigmoid, and keep
+ * them in s->logit; otherwise every number must lie in 0..1. A .json beside path may say "labels" (of the columns; with
+ * labels that are not the 18 no map is possible, CTS_E_MISMATCH) and "values": "logits". CTS_E_INPUT names file, row,
+ * volume and label. The rows of s are named. On success scores is the set's. */
 int cts_eval_npy_scores(cts_eval_set *s, float *scores, size_t d, const cts_label_map *map, bool logits,
                         const char *path);
+
+/* The logits of s, or the probabilities where those alone are known, as path (.npy) with the .json beside it that the
+ * functions above read. Both are written atomically. */
+int cts_eval_npy_save_scores(const cts_eval_set *s, const char *path);
 
 #endif

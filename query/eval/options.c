@@ -29,6 +29,12 @@ enum {
     KEY_VAL_SCORES,
     KEY_VAL_LABELS,
     KEY_VAL_NAMES,
+    KEY_VAL_VOLUMES,
+    KEY_VAL_METADATA,
+    KEY_UNCALIBRATED,
+    KEY_THRESHOLDS,
+    KEY_SAVE_SCORES,
+    KEY_SAVE_THRESHOLDS,
 };
 
 /* Which verbs have an option. */
@@ -40,6 +46,13 @@ static const struct {
 } table[] = {
     {R | Z | C | M, {"index", 'i', "INDEX", 0, "Evaluate what an index holds", 0}},
     {R | Z | C | M, {"model", 'm', "DIR", 0, "Model or run folder, with data; beside --index: the index's own", 0}},
+    {C,
+     {"uncalibrated", KEY_UNCALIBRATED, NULL, 0,
+      "Several models (--model repeated): the mean of their logits as they are, not of calibrated ones", 0}},
+    {Z | C,
+     {"thresholds", KEY_THRESHOLDS, "DIR", 0, "Folder with thresholds.json of the models (default: a model's own)", 0}},
+    {R | Z | C | M, CTS_OPTION_RECIPE},
+    {R, CTS_OPTION_REPORT_TEXT},
     {R | Z | C | M, {"images", KEY_IMAGES, "F.npy", 0, "Image vectors of any model, float16/32/64 [n, d]", 1}},
     {R, {"texts", KEY_TEXTS, "F.npy", 0, "Report vectors; row i belongs to image i, or to the image of its name", 1}},
     {C, {"scores", KEY_SCORES, "F.npy", 0, "Probabilities [n, 18] of any classifier, in the label CSV's order", 1}},
@@ -60,6 +73,16 @@ static const struct {
      {"bootstrap", KEY_BOOTSTRAP, "N", 0, "Resamples for the 95 % intervals, 0 = none (default 1000)", 2}},
     {R | Z | C | M, {"csv", KEY_CSV, "FILE", 0, "Write every figure, one a line", 3}},
     {R | Z | C | M, {"html", KEY_HTML, "FILE", 0, "Write a page with curves, bars and tables, whole in itself", 3}},
+    {Z | C,
+     {"save-scores", KEY_SAVE_SCORES, "F.npy", 0, "Write the logits and F.json with names and labels, for --scores",
+      3}},
+    {Z | C,
+     {"save-thresholds", KEY_SAVE_THRESHOLDS, "DIR", 0,
+      "Fit thresholds and calibration on the validation data, or without it on these data, and write thresholds.json "
+      "into this model folder, or another folder for several models",
+      3}},
+    {Z | C, {"val-volumes", KEY_VAL_VOLUMES, "DIR", 0, "Validation scans for --model, with --val-labels", 4}},
+    {Z | C, {"val-metadata", KEY_VAL_METADATA, "CSV", 0, "Metadata of the validation scans", 4}},
     {Z | C, {"val-index", KEY_VAL_INDEX, "INDEX", 0, "Validation data that give f1_bin@val its thresholds", 4}},
     {Z | C, {"val-images", KEY_VAL_IMAGES, "F.npy", 0, "The same as vectors, with --val-labels", 4}},
     {C, {"val-scores", KEY_VAL_SCORES, "F.npy", 0, "The same as scores, with --val-labels", 4}},
@@ -122,7 +145,14 @@ static error_t parse_input(int key, char *arg, struct argp_state *state, cts_eva
         o->in.index = arg;
         return 0;
     case 'm':
-        o->in.model = arg;
+        if (o->in.model && o->verb != CTS_EVAL_CLASSIFY)
+            argp_error(state, "--model: got %s beside %s, allowed: one; several with eval classify", arg, o->in.model);
+        if (o->in.n_further + 1 >= CTS_SCORER_MODELS_MAX)
+            argp_error(state, "--model: got more than %d of them, allowed: so many", CTS_SCORER_MODELS_MAX);
+        if (o->in.model)
+            o->in.further[o->in.n_further++] = arg;
+        else
+            o->in.model = arg;
         return 0;
     case KEY_IMAGES:
         o->in.images = arg;
@@ -163,9 +193,45 @@ static error_t parse_input(int key, char *arg, struct argp_state *state, cts_eva
     case KEY_VAL_NAMES:
         o->val.names = arg;
         return 0;
+    case KEY_VAL_VOLUMES:
+        o->val.data.volumes = arg;
+        return 0;
+    case KEY_VAL_METADATA:
+        o->val.data.metadata = arg;
+        return 0;
+    case KEY_UNCALIBRATED:
+        o->in.uncalibrated = true;
+        return 0;
+    case KEY_THRESHOLDS:
+        o->in.thresholds = arg;
+        return 0;
+    case CTS_KEY_RECIPE:
+        o->in.over.recipe = arg;
+        return 0;
+    case CTS_KEY_REPORT_TEXT:
+        o->in.over.report_text = arg;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+static void check_validation(struct argp_state *state, const cts_eval_input *val)
+{
+    int sources = (val->index != NULL) + (val->images != NULL) + (val->scores != NULL) + (val->data.volumes != NULL);
+
+    if (val->names && !val->images && !val->scores)
+        argp_error(state, "--val-names: got no rows to name, allowed: with --val-scores or --val-images");
+    if (sources > 1)
+        argp_error(state, "one of --val-index, --val-images, --val-scores and --val-volumes is enough");
+    if (sources && !val->index && !val->data.labels)
+        argp_error(state, "--val-labels is needed with --val-images, --val-scores and --val-volumes");
+    if (val->data.labels && !sources)
+        argp_error(state,
+                   "--val-labels: got no validation scores, allowed: with --val-scores, --val-images, --val-volumes or "
+                   "--val-index");
+    if (val->data.metadata && !val->data.volumes)
+        argp_error(state, "--val-metadata: got no --val-volumes, allowed: with them");
 }
 
 /* What the combination of inputs must satisfy. */
@@ -181,15 +247,23 @@ static void check_inputs(struct argp_state *state, const cts_eval_options *o)
         argp_error(state, "--index, or %s, or --model and --volumes are needed", files);
     if (o->in.bank && o->in.prompts)
         argp_error(state, "one of --prompts and --prompts-npy is enough");
-    if (o->val.names && !o->val.images && !o->val.scores)
-        argp_error(state, "--val-names: got no rows to name, allowed: with --val-scores or --val-images");
-    if ((o->val.index != NULL) + (o->val.images != NULL) + (o->val.scores != NULL) > 1)
-        argp_error(state, "one of --val-index, --val-images and --val-scores is enough");
-    if ((o->val.images || o->val.scores) && !o->val.data.labels)
-        argp_error(state, "--val-labels is needed with --val-images and --val-scores");
-    if (o->val.data.labels && !o->val.images && !o->val.scores && !o->val.index)
-        argp_error(state,
-                   "--val-labels: got no validation scores, allowed: with --val-scores, --val-images or --val-index");
+    if (o->in.n_further && (sources || !scans))
+        argp_error(state, "--model: got %zu of them, allowed: several for scans (--volumes), otherwise one",
+                   o->in.n_further + 1);
+    if (o->in.uncalibrated && !o->in.n_further)
+        argp_error(state, "--uncalibrated: got one model, allowed: with several");
+    if ((o->in.over.recipe || o->in.over.report_text) && sources)
+        argp_error(state, "--%s: got nothing that a model encodes, allowed: with --model and --volumes",
+                   o->in.over.recipe ? "recipe" : "report-text");
+    if (o->in.over.recipe && o->in.n_further)
+        argp_error(state, "--recipe: got it beside %zu models, allowed: one, each has a recipe of its own",
+                   o->in.n_further + 1);
+    if (o->val.data.volumes && !scans)
+        argp_error(state, "--val-volumes: got it without --volumes, allowed: scans on both sides");
+    if (o->verb == CTS_EVAL_CLASSIFY && scans && (o->val.index || o->val.images))
+        argp_error(state, "--val-%s: got it beside scans, allowed: --val-volumes or --val-scores",
+                   o->val.index ? "index" : "images");
+    check_validation(state, &o->val);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -220,6 +294,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_HTML:
         o->html = arg;
         return 0;
+    case KEY_SAVE_SCORES:
+        if (strlen(arg) < 5 || strcmp(arg + strlen(arg) - 4, ".npy") != 0)
+            argp_error(state, "--save-scores: got %s, allowed: a name that ends in .npy", arg);
+        o->save_scores = arg;
+        return 0;
+    case KEY_SAVE_THRESHOLDS:
+        o->save_thresholds = arg;
+        return 0;
     case ARGP_KEY_END:
         check_inputs(state, o);
         return 0;
@@ -241,22 +323,24 @@ static int complete(cts_eval_options *o, const char *command)
         rc = cts_label_map_find(o->protocol->map, &o->in.map);
     if (!o->own_ks)
         memcpy(o->ks, o->protocol->ks, sizeof o->ks);
-    o->has_val = o->val.index || o->val.images || o->val.scores;
+    o->has_val = o->val.index || o->val.images || o->val.scores || o->val.data.volumes;
+    if (o->val.data.volumes)
+        o->val.model = o->in.model;
+    o->val.over = o->in.over;
+    o->val.prompts = o->in.prompts;
+    o->val.scale = o->in.scale;
     o->val.map = o->in.map;
     o->val.logits = o->in.logits;
     o->val.bank = o->in.bank;
     if (!rc && o->has_val)
         rc = cts_eval_pool_find(&o->val.pool, "all");
+    if (!rc && o->save_thresholds && o->in.map)
+        rc = cts_fail(CTS_E_USAGE, "%s: --save-thresholds: got labels of %s, allowed: the model's own labels", command,
+                      o->in.map->name);
     if (!rc && scans && verbs[o->verb].needs.texts && !o->in.data.reports)
         rc = cts_fail(CTS_E_USAGE, "%s: --reports is needed", command);
     if (!rc && !o->in.index && verbs[o->verb].needs.labels && !o->in.data.labels)
         rc = cts_fail(CTS_E_USAGE, "%s: --labels is needed", command);
-    if (!rc && o->protocol->figures == CTS_FIGURE_BIN && !o->has_val)
-        rc = cts_fail(
-            CTS_E_USAGE,
-            "%s: protocol %s takes its thresholds from validation data, allowed: --val-scores, --val-images or "
-            "--val-index",
-            command, o->protocol->name);
     return rc;
 }
 

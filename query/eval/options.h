@@ -17,6 +17,8 @@ typedef struct {
     bool own_ks;                       /* -k was given */
     size_t resamples;
     const char *csv, *html;
+    const char *save_scores;     /* .npy */
+    const char *save_thresholds; /* folder */
     cts_common common;
 } cts_eval_options;
 

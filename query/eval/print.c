@@ -119,6 +119,28 @@ static void print_labels(const cts_eval_result *r)
     }
 }
 
+/* Accuracy, precision and recall of each label, at the thresholds of validation or else at the best the data has. */
+static void print_counts(const cts_eval_result *r)
+{
+    static const char *const family[][4] = {{"threshold@val", "accuracy@val", "precision@val", "recall@val"},
+                                            {"threshold@roc", "accuracy@roc", "precision@roc", "recall@roc"}};
+    size_t f = cts_eval_result_find(r, family[0][1], 0) ? 0 : 1;
+
+    if (!cts_eval_result_find(r, family[f][1], 0))
+        return;
+    printf("\n%-36s", "finding");
+    for (size_t i = 0; i < 4; i++)
+        printf(" %13s", family[f][i]);
+    putchar('\n');
+    for (size_t l = 0; l < r->set->n_labels; l++) {
+        printf("%-36s", r->set->label_name[l]);
+        put_value(r->threshold[f ? 0 : 1][l], 13);
+        for (size_t i = 1; i < 4; i++)
+            put_value(cts_eval_result_find(r, family[f][i], (int)l)->value, 13);
+        putchar('\n');
+    }
+}
+
 static void figure_table(const cts_eval_result *r)
 {
     printf("\n%-36s %9s %7s%s %8s %8s\n", "figure", "n", "value", interval_title(r), "random", "oracle");
@@ -142,8 +164,8 @@ void cts_eval_result_print(const cts_eval_result *r)
 
     printf("%s%s%s: %zu %s, pool %s", r->verb, *r->protocol->name ? ", protocol " : "", r->protocol->name, r->n, what,
            r->pool->name);
-    if (r->protocol->map)
-        printf(", labels %s", r->protocol->map);
+    if (r->protocol->task != CTS_TASK_RECALL && strcmp(r->set->label_set, "ct-rate-18"))
+        printf(", labels %s", r->set->label_set);
     if (r->n_val)
         printf(", thresholds from %zu validation volumes", r->n_val);
     putchar('\n');
@@ -153,6 +175,8 @@ void cts_eval_result_print(const cts_eval_result *r)
         figure_table(r);
     if (r->protocol->task == CTS_TASK_CLASSIFY)
         print_labels(r);
+    if (r->protocol->task == CTS_TASK_CLASSIFY)
+        print_counts(r);
     printf("\nrules\n");
     cts_eval_figure_rules(r->figures, put_rule, NULL);
     if (r->resamples)

@@ -128,7 +128,8 @@ static const struct {
     {CTS_FIGURE_BIN, "threshold @val",
      "a label's own, of the largest F1 on the validation data, the smallest of equals; score >= threshold"},
     {CTS_FIGURE_BIN, "f1_bin@val",
-     "F1 of the positive class, mean over all labels; f1_bin_weighted@val weights them by their positives"},
+     "F1 of the positive class, mean over all labels; f1_bin_weighted@val weights them by their positives; accuracy, "
+     "precision and recall are means over all labels"},
     {CTS_FIGURE_YOUDEN, "threshold @youden",
      "a label's own, fitted on the same data: the largest TPR - FPR; score >= threshold"},
     {CTS_FIGURE_YOUDEN, "f1_w2@youden",

@@ -10,6 +10,7 @@
 #include "query/eval/pool.h"
 #include "query/eval/protocols.h"
 #include "query/eval/set.h"
+#include "query/thresholds.h"
 
 #define CTS_EVAL_METRIC_MAX 32
 
@@ -54,6 +55,8 @@ typedef struct {
     size_t resamples;            /* 0 = no intervals */
     uint64_t seed;
     const cts_eval_set *val; /* validation data of f1_bin@val; NULL = none */
+    /* without them: what was fitted on validation data before, for every label; NULL = nothing */
+    const cts_thresholds *stored;
     cts_pool *threads;
 } cts_eval_plan;
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "data/ct_rate.h"
 #include "kernels/base/arena.h"
@@ -18,6 +19,8 @@ void cts_eval_set_free(cts_eval_set *s)
     free(s->image);
     free(s->text);
     free(s->score);
+    free(s->logit);
+    free(s->own);
     free(s->labels);
     free(s->labelled);
     cts_str_free(&s->remarks);
@@ -30,6 +33,7 @@ void cts_eval_set_name_labels(cts_eval_set *s, const cts_label_map *map)
     s->n_labels = map ? map->n : CTS_FINDINGS;
     for (size_t i = 0; i < s->n_labels; i++)
         s->label_name[i] = map ? map->rule[i].name : cts_findings[i].name;
+    s->label_set = map ? map->name : "ct-rate-18";
 }
 
 static struct cts_arena *strings(cts_eval_set *s)
@@ -42,6 +46,55 @@ static struct cts_arena *strings(cts_eval_set *s)
 const char *cts_eval_set_string(cts_eval_set *s, const char *text)
 {
     return strings(s) ? cts_arena_strdup(s->strings, text) : NULL;
+}
+
+static bool has_all_findings(const char *const *names, size_t n)
+{
+    for (int f = 0; n == CTS_FINDINGS && f < CTS_FINDINGS; f++) {
+        size_t i = 0;
+
+        while (i < n && strcasecmp(names[i], cts_findings[f].name))
+            i++;
+        if (i == n)
+            return false;
+    }
+    return n == CTS_FINDINGS;
+}
+
+int cts_eval_set_own_labels(cts_eval_set *s, const char *const *names, size_t n)
+{
+    cts_label_map *map;
+
+    if (has_all_findings(names, n)) {
+        cts_eval_set_name_labels(s, NULL);
+        return CTS_OK;
+    }
+    if (n > CTS_LABEL_MAP_MAX)
+        return cts_fail(CTS_E_LIMIT, "labels: the model has %zu, allowed: up to %d", n, CTS_LABEL_MAP_MAX);
+    if (!(map = calloc(1, sizeof *map)))
+        return cts_fail(CTS_E_NOMEM, "out of memory for %zu labels", n);
+    *map = (cts_label_map){.name = "own", .source = "the model", .n = n};
+    for (size_t i = 0; i < n; i++) {
+        const char *name = cts_eval_set_string(s, names[i]);
+
+        if (!name) {
+            free(map);
+            return cts_fail(CTS_E_NOMEM, "out of memory for %zu labels", n);
+        }
+        map->rule[i] = (cts_label_rule){.name = name, .score = {cts_finding_find(name), -1}, .column = {name}};
+    }
+    free(s->own);
+    s->own = map;
+    cts_eval_set_name_labels(s, map);
+    return CTS_OK;
+}
+
+int64_t cts_eval_set_label(const cts_eval_set *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_labels; i++)
+        if (!strcasecmp(s->label_name[i], name))
+            return (int64_t)i;
+    return -1;
 }
 
 /* ---- names ---- */
@@ -149,6 +202,8 @@ void cts_eval_set_keep(cts_eval_set *s, const bool *kept)
                 memcpy(s->text + to * d, s->text + i * d, d * sizeof *s->text);
             if (s->score)
                 memcpy(s->score + to * m, s->score + i * m, m * sizeof *s->score);
+            if (s->logit)
+                memcpy(s->logit + to * m, s->logit + i * m, m * sizeof *s->logit);
             if (s->labels) {
                 memcpy(s->labels + to * m, s->labels + i * m, m);
                 s->labelled[to] = s->labelled[i];

@@ -2,7 +2,8 @@
  * model and a folder of scans), and where it came from.
  *
  * Matrices are row-major and owned; a part that was not asked for or not given is NULL. Labels and scores are in terms
- * of label_name: the 18 findings, or those of a label map (query/metrics/label_map.h). One thread at a time.
+ * of label_name: the 18 findings, those of a label map (query/metrics/label_map.h), or a supervised model's own. One
+ * thread at a time.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_EVAL_SET_H
 #define CTS_QUERY_EVAL_SET_H
@@ -34,7 +35,7 @@ typedef struct {
     char sha256[CTS_DIGEST_HEX];
 } cts_eval_source;
 
-#define CTS_EVAL_SOURCES_MAX 16
+#define CTS_EVAL_SOURCES_MAX 64
 
 typedef struct {
     size_t n;
@@ -42,11 +43,15 @@ typedef struct {
     int64_t dim;
     float *image, *text;                       /* [n][dim] unit rows */
     float *score;                              /* [n][n_labels] probabilities */
+    float *logit;                              /* [n][n_labels] what they are the sigmoids of; NULL = not known */
     size_t n_labels;                           /* 18 unless a map says otherwise */
-    const char *label_name[CTS_LABEL_MAP_MAX]; /* static */
+    const char *label_name[CTS_LABEL_MAP_MAX]; /* static, or the set's */
+    const char *label_set;                     /* "ct-rate-18", a map's name, "own" */
+    cts_label_map *own;                        /* labels of a model that are not the 18; owned, NULL = none */
     uint8_t *labels;                           /* [n][n_labels] 0 or 1 */
     bool *labelled;                            /* [n]; NULL together with labels */
     size_t skipped;                            /* of the pool, but without file, report or vector */
+    size_t unlabelled;                         /* left out before anything was computed of them */
     cts_eval_source source[CTS_EVAL_SOURCES_MAX];
     size_t n_sources;
     cts_str remarks; /* sentences for the reader, each ends in a newline */
@@ -56,12 +61,17 @@ typedef struct {
 void cts_eval_set_free(cts_eval_set *s);
 /* The label columns: the 18 findings, or the rules of a map. */
 void cts_eval_set_name_labels(cts_eval_set *s, const cts_label_map *map);
+/* The label columns of a model: the 18 findings when it has just these, otherwise s->own. CTS_E_LIMIT: more than
+ * CTS_LABEL_MAP_MAX. */
+int cts_eval_set_own_labels(cts_eval_set *s, const char *const *names, size_t n);
+/* Column of a label, upper and lower case alike; -1 = none. */
+int64_t cts_eval_set_label(const cts_eval_set *s, const char *name);
 /* n rows with these names (with or without extension); patient, scan and reconstruction are read off the names.
  * CTS_E_INPUT: an empty name or a name twice, both rows named. what: for messages ("i.npy"). */
 int cts_eval_set_name_rows(cts_eval_set *s, const char *const *names, size_t n, const char *what);
 /* Keep the rows that are marked, in their order. */
 void cts_eval_set_keep(cts_eval_set *s, const bool *kept);
-/* Leave out rows without labels; the number of them. */
+/* Leave out rows without labels; the number of them. CTS_E_USAGE when there are no labels at all. */
 int cts_eval_set_drop_unlabelled(cts_eval_set *s, size_t *dropped);
 /* A copy of text that lives as long as the set; NULL when out of memory. */
 const char *cts_eval_set_string(cts_eval_set *s, const char *text);

@@ -14,12 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CTS_LABEL_MAP_MAX 18
+#define CTS_LABEL_MAP_MAX 64
 #define CTS_LABEL_COLUMNS_MAX 12
 
 typedef struct {
     const char *name; /* as printed */
-    int score[2];     /* indices of our findings, the larger score counts; score[1] -1 = one */
+    int score[2];     /* indices of our findings, the larger score counts; score[1] -1 = one, both -1 = of none */
     const char *column[CTS_LABEL_COLUMNS_MAX + 1]; /* positive when any of them is; ends with NULL */
 } cts_label_rule;
 

@@ -62,13 +62,15 @@ static int open_input(cts_eval_set *s, const cts_eval_input *in, cts_eval_needs 
 {
     cts_eval_input with_pool = *in;
     cts_session session = {0};
+    cts_model_set models = {.n = 0};
     cts_zeroshot z = {0};
     int rc;
 
     if (!with_pool.pool)
         assert_int_equal(cts_eval_pool_find(&with_pool.pool, "all"), CTS_OK);
-    rc = cts_eval_input_open(s, &with_pool, &needs, &session, &z, &common);
+    rc = cts_eval_input_open(s, &with_pool, &needs, &session, &z, &models, &common);
     cts_zeroshot_clear(&z);
+    cts_model_set_close(&models);
     cts_session_close(&session);
     return rc;
 }
