@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "data/nifti.h"
 #include "encoders/safetensors.h"
 #include "kernels/base/file.h"
 #include "kernels/base/status.h"
@@ -229,6 +230,20 @@ static void test_drift_and_finetune(void **state)
                         "init-head");
 }
 
+static void cut_to_two_slices(int i)
+{
+    char name[64], *path;
+    cts_volume *v = NULL;
+
+    snprintf(name, sizeof name, "thin/volumes/train_%06d_a_1.nii.gz", i);
+    path = path_of(name);
+    assert_int_equal(cts_nifti_load(&v, path, 0), CTS_OK);
+    v->dim[2] = 2;
+    assert_int_equal(cts_nifti_save(v, path, 1), CTS_OK);
+    cts_volume_destroy(v);
+    free(path);
+}
+
 static void test_bad_data(void **state)
 {
     (void)state;
@@ -246,7 +261,9 @@ static void test_bad_data(void **state)
                         "two.csv line 3: Interlobular septal thickening is \"2\", allowed 0 or 1");
     cts_program_refuses(2, SCROLL "--labels hole.csv --volumes set/volumes --out x", "hole.csv line 4");
     cts_program_refuses(2, SCROLL DATA " --val-labels two.csv --val-volumes set/volumes --out x", "two.csv line 3");
-    assert_int_equal(cts_program_run("phantom --count 4 --size 32,32,2 --seed 3 --out thin --quiet"), 0);
+    assert_int_equal(cts_program_shell("cp -r set thin"), 0);
+    for (int i = 1; i <= 12; i++)
+        cut_to_two_slices(i);
     cts_program_warns(2, SCROLL "--labels thin/labels.csv --volumes thin/volumes --steps 1 --out x",
                       "got 2 slices, allowed: at least 3");
 }
