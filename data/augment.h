@@ -4,11 +4,11 @@
  *   rotate  it is turned about the body axis by up to so many degrees (bilinear in the plane; slices stay slices)
  *   jitter  window units become v' = lo + (v - lo) (1 + s) + o (hi - lo) with s and o up to this
  *   noise   plus noise of a standard deviation up to this part of the window, each voxel its own
- *   flip    each axis is mirrored in half of the cases. Anatomy is not symmetric (heart, liver, side of an effusion): off
- *           unless asked for
- * What is drawn is uniform in [-x, x] (noise: [0, x]) and a pure function of the key, so a resumed training sees the same
- * variants for any number of threads. What comes in from outside is the recipe's pad value, and voxels that have exactly
- * the pad value keep it under jitter and noise. Results stay inside the window.
+ *   flip    each axis is mirrored in half of the cases; off unless asked for, for anatomy is not symmetric
+ *
+ * What is drawn is uniform in [-x, x] (noise: [0, x]) and a pure function of the key, so a resumed training sees the
+ * same variants for any number of threads. What comes in from outside is the recipe's pad value, and voxels that have
+ * exactly the pad value keep it under jitter and noise. Results stay inside the window.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_DATA_AUGMENT_H
 #define CTS_DATA_AUGMENT_H
@@ -27,8 +27,8 @@ typedef struct {
     bool flip;     /* all axes */
 } cts_augment;
 
-/* "none"; "default" (shift=0.05,rotate=6,noise=0.02,jitter=0.05); or a list such as "shift=0.1,noise=0.02,flip" in which
- * what is not named is off. CTS_E_USAGE names the part that makes no sense. */
+/* "none"; "default" (shift=0.05,rotate=6,noise=0.02,jitter=0.05); or a list such as "shift=0.1,noise=0.02,flip" in
+ * which what is not named is off. CTS_E_USAGE names the part that makes no sense. */
 int cts_augment_parse(cts_augment *out, const char *text);
 /* The list again, or "none", at most n bytes with the 0. Equal settings, equal texts. */
 void cts_augment_text(char *out, size_t n, const cts_augment *a);

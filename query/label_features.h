@@ -1,6 +1,6 @@
-/* Vectors of a frozen encoder for every volume of a probe, computed once and kept in the run folder: features.npy, training
- * volumes first, then validation, and features.json, which says by a digest what they are of. A volume that cannot be
- * loaded is a row of NaN.
+/* Vectors of a frozen encoder for every volume of a probe, computed once and kept in the run folder: features.npy,
+ * training volumes first, then validation, and features.json, which says by a digest what they are of. A volume that
+ * cannot be loaded is a row of NaN.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_LABEL_FEATURES_H
 #define CTS_QUERY_LABEL_FEATURES_H

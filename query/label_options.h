@@ -17,7 +17,8 @@ typedef struct {
  * cts_cli_parse_with(). */
 extern const struct argp cts_label_argp;
 
-/* After parsing: the recipe, when one is asked for, and the budget. recipe: the name of the default, NULL = the model's. */
+/* After parsing: the recipe, when one is asked for, and the budget. recipe: the name of the default, NULL = the
+ * model's. */
 int cts_label_options_finish(cts_label_options *o, const char *recipe);
 /* Run, print, and say by CTS_E_PARTIAL what was left out. */
 int cts_label_command(const cts_label_options *o, const cts_common *common);

@@ -1,5 +1,5 @@
-/* A whole supervised training run: data, model, loop, validation, model folder. `train scroll` and `train probe` fill the
- * setup from their options.
+/* A whole supervised training run: data, model, loop, validation, model folder. `train scroll` and `train probe` fill
+ * the setup from their options.
  *
  * Run folder: model/ (the best model by validation macro AUROC, with thresholds.json; the last one without validation
  * data), checkpoints/, log.jsonl, and of a probe features.npy, features.json.
@@ -33,8 +33,8 @@ typedef struct {
     double dropouts[3];                          /* of its projection, attention, head; -1 = the preset's */
     cts_recipe recipe;
     bool recipe_given;
-    /* What is asked for of a linear head; the rest is as the encoder's family published it. With any of them the head is
-     * linear. */
+    /* What is asked for of a linear head; the rest is as the encoder's family published it. With any of them the head
+     * is linear. */
     struct {
         bool input_given, relu_given, dropout_given;
         cts_head_input input;

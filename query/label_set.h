@@ -29,8 +29,8 @@ typedef struct {
 } cts_label_set;
 
 /* Load the data set and choose what can be used; what is left out is counted. CTS_E_USAGE without a label CSV or a
- * folder; CTS_E_FORMAT when the label CSV has a column that is neither VolumeName nor a finding, or lacks one; CTS_E_INPUT
- * for a cell other than 0 and 1, or when nothing is left. *d is the caller's too and outlives the set. */
+ * folder; CTS_E_FORMAT when the label CSV has a column that is neither VolumeName nor a finding, or lacks one;
+ * CTS_E_INPUT for a cell other than 0 and 1, or when nothing is left. *d is the caller's too and outlives the set. */
 int cts_label_set_open(cts_label_set *out, cts_dataset **d, const cts_dataset_paths *paths,
                        const cts_label_choice *choice, const char *what);
 void cts_label_set_free(cts_label_set *s); /* zeroed is fine */

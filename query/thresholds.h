@@ -1,13 +1,13 @@
-/* thresholds.json of a model folder: from which probability on a finding is called present, how well the model told it on
- * validation volumes, and how its logits become calibrated ones. Written by training, read by score and eval.
+/* thresholds.json of a model folder: from which probability on a finding is called present, how well the model told it
+ * on validation volumes, and how its logits become calibrated ones. Written by training, read by score and eval.
  *
  *   {"format": "ctsearch-thresholds", "version": 1, "rule": "f1-max", "n": validation volumes, "patients": ..,
  *    "made_for": digest, "labels": [{"name", "threshold", "auroc", "auroc_low", "auroc_high", "f1", "precision",
  *                "recall", "prevalence", "calibration": {"a", "b"}}, ..]}
  * With the model's logit z, its probability is cts_probability(z), and a finding is present when that is >= threshold
- * (CT-Scroll's rule: largest F1 on validation data). The calibrated logit is a z + b (Platt 1999, fitted as Lin, Lin and
- * Weng 2007 do). auroc_low and auroc_high bound the 95 % interval over resampled patients. What is not defined, as an
- * AUROC of one class, is null in the file and NaN here. made_for is absent, or says whose scores these are
+ * (CT-Scroll's rule: largest F1 on validation data). The calibrated logit is a z + b (Platt 1999, fitted as Lin, Lin
+ * and Weng 2007 do). auroc_low and auroc_high bound the 95 % interval over resampled patients. What is not defined, as
+ * an AUROC of one class, is null in the file and NaN here. made_for is absent, or says whose scores these are
  * (cts_scorer_digest() of query/scorer.h): models, recipes and prompts.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_THRESHOLDS_H
@@ -46,7 +46,8 @@ static inline double cts_probability(double logit)
 }
 
 /* From logits and labels [n, m] of validation volumes. names [m]; patient [n] (any number, equal for one patient's
- * volumes) or NULL = each volume its own. CTS_E_INPUT when n is 0 or a logit is NaN. End with cts_thresholds_clear(). */
+ * volumes) or NULL = each volume its own. CTS_E_INPUT when n is 0 or a logit is NaN. End with cts_thresholds_clear().
+ */
 int cts_thresholds_fit(cts_thresholds *out, const char *const *names, size_t m, const float *logits,
                        const uint8_t *labels, size_t n, const int64_t *patient, uint64_t seed, cts_pool *pool);
 void cts_thresholds_clear(cts_thresholds *t); /* zeroed is fine */

@@ -50,8 +50,8 @@ int cts_label_train(const cts_tower_spec *spec, const cts_labelled *data, const 
 /* Weights [n_labels] that make positives and negatives of a label count alike: negatives / positives, 1 for a label of
  * one class, at most `most`. */
 void cts_label_pos_weight(float *out, const uint8_t *labels, int64_t n, int64_t n_labels, double most);
-/* Weights [n] for class-balanced sampling: of every label, the volumes that have it and those that have it not share one
- * half of the draws each; a record's weight is the mean over the labels. Labels of one class do not count. */
+/* Weights [n] for class-balanced sampling: of every label, the volumes that have it and those that have it not share
+ * one half of the draws each; a record's weight is the mean over the labels. Labels of one class do not count. */
 void cts_label_balance(double *out, const uint8_t *labels, int64_t n, int64_t n_labels);
 
 #endif

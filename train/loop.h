@@ -1,16 +1,17 @@
-/* The training loop that every kind of training shares: order and loading of records, AdamW, schedule, time budget, log,
- * checkpoints, resume, Ctrl-C. What a micro-batch does is the task's.
+/* The training loop that every kind of training shares: order and loading of records, AdamW, schedule, time budget,
+ * log, checkpoints, resume, Ctrl-C. What a micro-batch does is the task's.
  *
  *     cts_loop_open(&l, &config, &task, pool, &result);      reads the newest checkpoint when resuming
  *     ... towers are made with cts_loop_grads(l) ...
  *     cts_loop_run(l);                                       calls the task
  *     cts_loop_close(l);
  *
- * A step takes `accumulate` micro-batches of `batch` records in a seeded order. Records that cannot be loaded make their
- * micro-batch smaller and are reported once and counted. Everything that decides step s (order, learning rate, and what
- * the task draws from the numbers it is given) is a function of (seed, s), so a checkpoint is parameters, states, moments
- * and s; resuming on the same number of threads repeats the losses to the bit.
- * One thread. SPDX-License-Identifier: MIT */
+ * A step takes `accumulate` micro-batches of `batch` records in a seeded order. Records that cannot be loaded make
+ * their micro-batch smaller and are reported once and counted. Everything that decides step s (order, learning rate,
+ * and what the task draws from the numbers it is given) is a function of (seed, s), so a checkpoint is parameters,
+ * states, moments and s; resuming on the same number of threads repeats the losses to the bit.
+ * One thread of the caller's.
+ * SPDX-License-Identifier: MIT */
 #ifndef CTS_TRAIN_LOOP_H
 #define CTS_TRAIN_LOOP_H
 
@@ -67,8 +68,8 @@ typedef struct {
     size_t item_floats;    /* floats of a loaded record */
     const double *weights; /* [n] how often a record is drawn (train/order.h); NULL = all alike */
     int (*load)(void *ctx, int64_t record, float *out); /* any thread */
-    /* Micro-batch `number` of the run (0, 1, 2, ..), `index` of its step: cts_loop_gather(), forward, backward, which adds
-     * to the gradients. Its mean loss in *loss. */
+    /* Micro-batch `number` of the run (0, 1, 2, ..), `index` of its step: cts_loop_gather(), forward, backward, which
+     * adds to the gradients. Its mean loss in *loss. */
     int (*micro)(void *ctx, cts_loop *l, uint64_t number, int64_t index, double *loss);
     /* Parameters were changed by the optimiser. */
     int (*changed)(void *ctx);

@@ -1,6 +1,6 @@
 /* The order in which records are drawn: a permutation an epoch, a pure function of (seed, epoch). The last,
- * incomplete batch of an epoch is left out. With weights a record is drawn so often as its share of their sum says, up to
- * rounding up or down, still n draws an epoch.
+ * incomplete batch of an epoch is left out. With weights a record is drawn so often as its share of their sum says, up
+ * to rounding up or down, still n draws an epoch.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_TRAIN_ORDER_H
 #define CTS_TRAIN_ORDER_H

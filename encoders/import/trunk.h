@@ -6,8 +6,8 @@
 
 #include "encoders/clip.h"
 
-/* Set the trunk of m, which has data, from the weight file at path (encoders/import/weights.h). CTS_E_MISMATCH: the image
- * encoder has no such trunk, a tensor is missing, is not known, or has another shape; m is unchanged then. */
+/* Set the trunk of m, which has data, from the weight file at path (encoders/import/weights.h). CTS_E_MISMATCH: the
+ * image encoder has no such trunk, a tensor is missing, is not known, or has another shape; m is unchanged then. */
 int cts_import_trunk(cts_clip *m, const char *path);
 
 #endif

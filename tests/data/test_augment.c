@@ -144,7 +144,8 @@ static void test_flips(void **state)
     assert_int_equal(kinds, 8);
 }
 
-/* Noise has the deviation that was asked for at most, mean 0, and leaves pad alone; jitter is one line for all voxels. */
+/* Noise has the deviation that was asked for at most, mean 0, and leaves pad alone; jitter is one line for all voxels.
+ */
 static void test_values(void **state)
 {
     static float v[N], plain[N];

@@ -1,4 +1,5 @@
-/* A published ResNet-18 as the trunk of a CT-Scroll: names, values, what is refused; and heads over vectors computed before.
+/* A published ResNet-18 as the trunk of a CT-Scroll: names, values, what is refused; and heads over vectors computed
+ * before.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 
@@ -33,7 +34,8 @@ static void torch_name(char *out, size_t n, const char *name)
     snprintf(out, n, "%s%s", tops[*rest - '0'], rest + 1);
 }
 
-/* The trunk of m as torchvision writes it, entry `without` left out and `extra` put in; values are those of m plus 1. */
+/* The trunk of m as torchvision writes it, entry `without` left out and `extra` put in; values are those of m plus 1.
+ */
 static const char *write_file(const cts_clip *m, const char *without, const char *extra)
 {
     static char names[160][96];

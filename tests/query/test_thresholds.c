@@ -1,5 +1,6 @@
-/* thresholds.json: fitted values against their definitions, Platt scaling against its likelihood, the file both ways, and
- * bad files. SPDX-License-Identifier: MIT */
+/* thresholds.json: fitted values against their definitions, Platt scaling against its likelihood, the file both ways,
+ * and bad files.
+ * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* `train scroll` and `train probe` through the program, on small phantoms: what they write, resume to the bit, an encoder
- * frozen to the bit, kept vectors, the published drift, fine-tuning, and bad input.
+/* `train scroll` and `train probe` through the program, on small phantoms: what they write, resume to the bit, an
+ * encoder frozen to the bit, kept vectors, the published drift, fine-tuning, and bad input.
  * SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <setjmp.h>
