@@ -24,6 +24,20 @@ static int fail_errno(const char *path, const char *doing)
     return cts_fail(CTS_E_IO, "%s: cannot %s: %s", path, doing, strerror(errno));
 }
 
+/* mkdir's own errno must outlive the question whether the folder is there. */
+static int make_one(const char *path)
+{
+    int why;
+
+    if (!mkdir(path, 0777))
+        return CTS_OK;
+    why = errno;
+    if (cts_is_dir(path))
+        return CTS_OK;
+    errno = why;
+    return fail_errno(path, "make the folder");
+}
+
 int cts_mkdir_p(const char *path)
 {
     char *copy = cts_strdup(path);
@@ -37,8 +51,7 @@ int cts_mkdir_p(const char *path)
         if (c != '/' && c != '\0')
             continue;
         *p = '\0';
-        if (mkdir(copy, 0777) && !cts_is_dir(copy))
-            rc = fail_errno(copy, "make the folder");
+        rc = make_one(copy);
         *p = c;
         if (c == '\0')
             break;

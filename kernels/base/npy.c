@@ -95,8 +95,38 @@ static bool read_shape(size_t *n, size_t *d, const char *p)
     return *p == ')';
 }
 
-/* Cursor b stands behind the magic; afterwards at the data. *item = 2, 4 or 8 bytes. */
-static int parse_header(cts_bytes *b, size_t *n, size_t *d, size_t *item, const char *path)
+/* What the header says of the data. */
+typedef struct {
+    size_t n, d;  /* rows, columns */
+    size_t item;  /* bytes: 2, 4 or 8 of a float */
+    bool swap;    /* big endian */
+    bool columns; /* Fortran order: a column lies together */
+} npy_layout;
+
+/* Length of a value of the dictionary for a message: up to the comma or brace that ends it. */
+static int value_length(const char *p)
+{
+    size_t n = *p == '(' ? strcspn(p, ")") + 1 : strcspn(p, ",}");
+
+    return (int)(n < 40 ? n : 40);
+}
+
+static int read_type(npy_layout *a, const char *descr, const char *path)
+{
+    bool quoted = descr[0] == '\'' && strchr("<>=", descr[1]) && descr[2] == 'f';
+
+    a->item = quoted && descr[4] == '\'' && strchr("248", descr[3]) ? (size_t)(descr[3] - '0') : 0;
+    a->swap = quoted && descr[1] == '>';
+    if (!a->item)
+        return cts_fail(CTS_E_UNSUPPORTED,
+                        "%s: npy descr is %.*s, allowed are floats of 2, 4 and 8 bytes: np.save(file, "
+                        "x.astype(np.float32))",
+                        path, value_length(descr), descr);
+    return CTS_OK;
+}
+
+/* Cursor b stands behind the magic; afterwards at the data. */
+static int parse_header(cts_bytes *b, npy_layout *a, const char *path)
 {
     char header[NPY_MAX_HEADER + 1];
     const uint8_t *text;
@@ -121,24 +151,27 @@ static int parse_header(cts_bytes *b, size_t *n, size_t *d, size_t *item, const 
     shape = header_value(header, "shape");
     if (!descr || !order || !shape)
         return cts_fail(CTS_E_FORMAT, "%s: npy header lacks descr, fortran_order or shape", path);
-    if (!strncmp(descr, "'<f2'", 5))
-        *item = 2;
-    else if (!strncmp(descr, "'<f4'", 5))
-        *item = 4;
-    else if (!strncmp(descr, "'<f8'", 5))
-        *item = 8;
-    else
-        return cts_fail(CTS_E_UNSUPPORTED, "%s: npy descr is %.6s, allowed '<f2', '<f4' and '<f8'", path, descr);
-    if (strncmp(order, "False", 5))
-        return cts_fail(CTS_E_UNSUPPORTED, "%s: npy fortran_order is %.5s, allowed False", path, order);
-    if (!read_shape(n, d, shape))
-        return cts_fail(CTS_E_FORMAT, "%s: npy shape is %.40s, allowed two dimensions", path, shape);
+    if (read_type(a, descr, path) != CTS_OK)
+        return CTS_E_UNSUPPORTED;
+    if (strncmp(order, "False", 5) && strncmp(order, "True", 4))
+        return cts_fail(CTS_E_FORMAT, "%s: npy fortran_order is %.*s, allowed True and False", path,
+                        value_length(order), order);
+    a->columns = *order == 'T';
+    if (!read_shape(&a->n, &a->d, shape))
+        return cts_fail(CTS_E_FORMAT, "%s: npy shape is %.*s, allowed two dimensions", path, value_length(shape),
+                        shape);
     return CTS_OK;
+}
+
+static float read_float(cts_bytes *b, size_t item)
+{
+    return item == 2 ? cts_f16_to_f32(cts_bytes_u16(b)) : item == 4 ? cts_bytes_f32(b) : (float)cts_bytes_f64(b);
 }
 
 int cts_npy_load_f32(float **rows, size_t *n, size_t *d, const char *path)
 {
-    size_t rows_n, cols, item, count, bytes;
+    size_t count, bytes;
+    npy_layout a = {0};
     const uint8_t *magic;
     float *values = NULL;
     cts_map map = {0};
@@ -153,11 +186,11 @@ int cts_npy_load_f32(float **rows, size_t *n, size_t *d, const char *path)
         rc = cts_fail(CTS_E_FORMAT, "%s: does not start with the npy magic", path);
         goto out;
     }
-    if ((rc = parse_header(&b, &rows_n, &cols, &item, path)) != CTS_OK)
+    if ((rc = parse_header(&b, &a, path)) != CTS_OK)
         goto out;
-    if (!cts_mul_size(&count, rows_n, cols) || !cts_mul_size(&bytes, count, item) || bytes != cts_bytes_left(&b)) {
+    if (!cts_mul_size(&count, a.n, a.d) || !cts_mul_size(&bytes, count, a.item) || bytes != cts_bytes_left(&b)) {
         rc = cts_fail(CTS_E_FORMAT, "%s: npy shape (%zu, %zu) of %zu-byte items does not match %zu bytes of data", path,
-                      rows_n, cols, item, cts_bytes_left(&b));
+                      a.n, a.d, a.item, cts_bytes_left(&b));
         goto out;
     }
     values = malloc(count ? count * sizeof(*values) : 1);
@@ -165,13 +198,12 @@ int cts_npy_load_f32(float **rows, size_t *n, size_t *d, const char *path)
         rc = cts_fail(CTS_E_NOMEM, "%s: out of memory for %zu floats", path, count);
         goto out;
     }
+    b.swap = a.swap;
     for (size_t i = 0; i < count; i++)
-        values[i] = item == 2   ? cts_f16_to_f32(cts_bytes_u16(&b))
-                    : item == 4 ? cts_bytes_f32(&b)
-                                : (float)cts_bytes_f64(&b);
+        values[a.columns ? i % a.n * a.d + i / a.n : i] = read_float(&b, a.item);
     *rows = values;
-    *n = rows_n;
-    *d = cols;
+    *n = a.n;
+    *d = a.d;
     values = NULL; /* the caller's now */
 out:
     free(values);

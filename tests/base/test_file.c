@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/base/file.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -209,6 +210,11 @@ static void test_folders(void **state)
     assert_int_equal(symlink("nowhere", at("d/e/dangling")), 0);
     assert_int_equal(cts_mkdir_p(at("d/a/x")), CTS_E_IO);
     assert_non_null(strstr(cts_error(), "d/a"));
+    if (cts_is_dir("/sys")) { /* where nobody makes a folder: the reason is mkdir's, not that nothing is there */
+        assert_int_equal(cts_mkdir_p("/sys/none/x"), CTS_E_IO);
+        assert_non_null(strstr(cts_error(), "/sys/none: cannot make the folder"));
+        assert_null(strstr(cts_error(), strerror(ENOENT)));
+    }
 
     assert_int_equal(cts_dir_list(&names, &n, at("d")), CTS_OK);
     assert_int_equal(n, 3);

@@ -6,6 +6,7 @@
 #include <png.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +114,10 @@ static void test_load(void **state)
         {1, "{'descr': '<f8', 'fortran_order': False}\n", 48, CTS_E_FORMAT},
         {1, "", 0, CTS_E_FORMAT},
         {1, "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }\n", 24, CTS_E_UNSUPPORTED},
-        {1, "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }\n", 48, CTS_E_UNSUPPORTED},
+        {1, "{'descr': '<f8', 'fortran_order': None, 'shape': (2, 3), }\n", 48, CTS_E_FORMAT},
+        {1, "{'descr': '|b1', 'fortran_order': False, 'shape': (2, 3), }\n", 6, CTS_E_UNSUPPORTED},
+        {1, "{'descr': '<f16', 'fortran_order': False, 'shape': (2, 3), }\n", 96, CTS_E_UNSUPPORTED},
+        {1, "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 3), }\n", 24, CTS_E_UNSUPPORTED},
     };
 
     (void)state;
@@ -132,6 +136,41 @@ static void test_load(void **state)
         }
         free(v);
     }
+}
+
+/* The array [[1, 2, 3], [-4, 5, 6.5]] as every float type, byte order and axis order stores it. */
+static void test_orders(void **state)
+{
+    static const float want[6] = {1, 2, 3, -4, 5, 6.5f};
+    static const uint16_t half[6] = {0x3c00, 0x4000, 0x4200, 0xc400, 0x4500, 0x4680};
+
+    (void)state;
+    for (int c = 0; c < 12; c++) {
+        size_t item = (size_t)2 << c % 3, n = 0, d = 0, lead;
+        bool big = c / 3 % 2, columns = c >= 6;
+        uint8_t file[256] = "\x93NUMPY\x01";
+        float *v = NULL;
+
+        lead =
+            10 + (size_t)snprintf((char *)file + 10, 128, "{'descr': '%cf%zu', 'fortran_order': %s, 'shape': (2, 3)}\n",
+                                  big ? '>' : '<', item, columns ? "True" : "False");
+        file[8] = (uint8_t)(lead - 10);
+        for (size_t i = 0; i < 6; i++) {
+            size_t from = columns ? i % 2 * 3 + i / 2 : i;
+            double f64 = want[from];
+            const void *value = item == 2 ? (const void *)&half[from] : item == 4 ? (const void *)&want[from] : &f64;
+
+            for (size_t k = 0; k < item; k++)
+                file[lead + i * item + k] = ((const uint8_t *)value)[big ? item - 1 - k : k];
+        }
+        assert_int_equal(cts_file_write_atomic(path, file, lead + 6 * item), CTS_OK);
+        assert_int_equal(cts_npy_load_f32(&v, &n, &d, path), CTS_OK);
+        assert_true(n == 2 && d == 3 && !memcmp(v, want, sizeof want));
+        free(v);
+    }
+    write_npy(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 1), }\n", 8);
+    assert_int_equal(cts_npy_load_f32(&(float *){NULL}, &(size_t){0}, &(size_t){0}, path), CTS_E_UNSUPPORTED);
+    assert_non_null(strstr(cts_error(), "descr is '<i8', allowed are floats of 2, 4 and 8 bytes"));
 }
 
 /* Any beginning of a good file is an error, never a crash. */
@@ -188,10 +227,8 @@ static void test_png(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_load),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_png),
+        cmocka_unit_test(test_layout),    cmocka_unit_test(test_load), cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_truncated), cmocka_unit_test(test_png),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
