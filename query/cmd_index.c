@@ -4,8 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "kernels/base/file.h"
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
+#include "kernels/base/str.h"
 #include "query/cli.h"
 #include "query/dataset_options.h"
 #include "query/ingest.h"
@@ -127,9 +129,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static json_t *ingest_json(const options *o, const cts_ingest_result *r, uint64_t items)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "index", o->index, "added", (json_int_t)r->added, "updated",
-                     (json_int_t)r->updated, "present", (json_int_t)r->present, "skipped", (json_int_t)r->skipped,
-                     "without_report", (json_int_t)r->without_report, "items", (json_int_t)items);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "index", o->index, "added", (json_int_t)r->added,
+                     "updated", (json_int_t)r->updated, "present", (json_int_t)r->present, "skipped",
+                     (json_int_t)r->skipped, "without_report", (json_int_t)r->without_report, "cut", (json_int_t)r->cut,
+                     "items", (json_int_t)items);
 }
 
 static void print_ingest(const options *o, const cts_ingest_result *r, uint64_t items)
@@ -138,6 +141,8 @@ static void print_ingest(const options *o, const cts_ingest_result *r, uint64_t 
            r->updated, r->present, r->skipped, (unsigned long long)items);
     if (r->without_report)
         printf("%zu of them have no report and are found by their image only\n", r->without_report);
+    if (r->cut)
+        printf("%zu of their reports are longer than the model reads: the ends have no part in the vectors\n", r->cut);
 }
 
 static int partial(const cts_ingest_result *r)
@@ -233,12 +238,33 @@ static int fill(cts_session *s, const options *o, const cts_dataset *d, bool jso
     return rc ? rc : partial(&r);
 }
 
-/* Whether the model has the sides that the data asks for. */
+/* Whether the model has the sides that the data asks for, and a tokenizer for its reports. */
 static int check_sides(const cts_engine *e, const cts_dataset_paths *p)
 {
+    bool reads = cts_engine_need(e, CTS_SIDE_TEXT) == CTS_OK;
     int rc = p->volumes ? cts_engine_need(e, CTS_SIDE_IMAGE) : CTS_OK;
 
-    return rc || p->volumes || !cts_dataset_given(p) ? rc : cts_engine_need(e, CTS_SIDE_TEXT);
+    if (!rc && p->reports && reads && !cts_engine_tokenizer(e))
+        rc = cts_fail(CTS_E_FORMAT, "%s: no tokenizer; allowed: a model folder with vocab.txt or tokenizer.model%s",
+                      cts_engine_path(e), p->volumes ? ", or no --reports" : "");
+    return rc || reads || p->volumes || !cts_dataset_given(p) ? rc : cts_engine_need(e, CTS_SIDE_TEXT);
+}
+
+/* After a failure that left nothing in the index there shall be no folder in the way of the next attempt. */
+static void remove_empty(cts_session *s, const char *path)
+{
+    char *why = cts_strdup(cts_error()); /* the sentence that counts: what follows may leave others */
+    cts_index_stat stat;
+
+    if (why && s->index && !cts_index_stats(s->index, &stat) && !stat.store.n_items) {
+        cts_index_close(s->index);
+        s->index = NULL;
+        if (cts_remove_tree(path))
+            cts_log(CTS_LOG_WARN, "%s", cts_error());
+    }
+    if (why)
+        cts_fail(CTS_E_IO, "%s", why);
+    free(why);
 }
 
 static int run_create(int argc, char **argv)
@@ -247,6 +273,7 @@ static int run_create(int argc, char **argv)
     cts_common common;
     cts_session s = {0};
     cts_dataset *d = NULL;
+    bool ours;
     int rc = cts_cli_parse_with(argc, argv, create_options, parse, "INDEX [REPORTS.csv]",
                                 "Make an empty index for the vectors of a model and, when data is given, fill it. The "
                                 "index remembers the model's "
@@ -262,6 +289,7 @@ static int run_create(int argc, char **argv)
         return cts_fail(CTS_E_USAGE, "%s: --model is needed", argv[0]);
     if (o.csv)
         o.data.reports = o.csv;
+    ours = o.index && !cts_file_exists(o.index);
     /* Everything that can be wrong with the inputs is found before the folder is made. */
     if (!(cts_dataset_given(&o.data) && (rc = cts_dataset_open(&d, &o.data))) &&
         !(rc = cts_session_open_model(&s, o.model, &common)) && !(rc = check_sides(s.engine, &o.data)) &&
@@ -269,6 +297,8 @@ static int run_create(int argc, char **argv)
         !(o.factory && (rc = cts_index_check_factory((size_t)cts_engine_dim(s.engine), o.factory))) &&
         !(rc = cts_index_create_for(&s.index, o.index, s.engine)))
         rc = fill(&s, &o, d, common.json);
+    if (rc && rc != CTS_E_PARTIAL && ours)
+        remove_empty(&s, o.index);
     cts_dataset_destroy(d);
     cts_session_close(&s);
     return rc;

@@ -49,8 +49,8 @@ static uint32_t label_bits(const cts_record *r)
 }
 
 /* Reports of the batch as texts [n] (NULL where there is none) and their vectors in b->text, row by row; a model
- * without a text side gives texts alone. */
-static int embed_reports(batch *b, char **texts)
+ * without a text side gives texts alone. Reports that the model does not read to their end are counted in *cut. */
+static int embed_reports(batch *b, char **texts, size_t *cut)
 {
     const char *given[CTS_INGEST_BATCH];
     size_t row[CTS_INGEST_BATCH], n = 0, dim = (size_t)cts_engine_dim(b->s->engine);
@@ -69,7 +69,7 @@ static int embed_reports(batch *b, char **texts)
         row[n++] = i;
     }
     if (!rc && b->text)
-        rc = cts_engine_texts(b->s->engine, given, n, b->text, NULL);
+        rc = cts_engine_texts(b->s->engine, given, n, b->text, cut);
     for (size_t i = b->text ? n : 0; !rc && i-- > 0;) /* from dense rows to their places, last first: row[i] >= i */
         memmove(b->text + row[i] * dim, b->text + i * dim, dim * sizeof *b->text);
     cts_str_free(&s);
@@ -82,7 +82,7 @@ static int commit(batch *b)
     char *texts[CTS_INGEST_BATCH] = {0}, *extra[CTS_INGEST_BATCH] = {0};
     size_t dim = (size_t)cts_engine_dim(b->s->engine), n = 0;
     cts_ingest_result add = {0};
-    int rc = embed_reports(b, texts);
+    int rc = embed_reports(b, texts, &add.cut);
 
     for (size_t i = 0; !rc && i < b->n; i++) {
         const cts_record *r = b->record[i];
@@ -111,6 +111,7 @@ static int commit(batch *b)
         b->r->updated += add.updated;
         b->r->skipped += add.skipped;
         b->r->without_report += add.without_report;
+        b->r->cut += add.cut;
         b->n = 0;
     }
     for (size_t i = 0; i < CTS_INGEST_BATCH; i++) {
@@ -189,7 +190,8 @@ int cts_ingest(cts_session *s, const cts_dataset *d, bool volumes, bool update, 
         rc = last ? last : rc;
     }
     if (rc == CTS_E_INTERRUPTED)
-        cts_fail(rc, "%s: interrupted; %zu of %zu studies were added and are kept, the same command goes on from there",
+        cts_fail(rc,
+                 "%s: interrupted; %zu of %zu studies were added and are kept, `ctsearch index add` goes on from there",
                  cts_index_path(s->index), r->added + r->updated, n);
     else if (rc && r->added + r->updated)
         cts_fail_in(rc, "%s: %zu of %zu studies were added before this and are kept", cts_index_path(s->index),

@@ -10,6 +10,8 @@ typedef struct {
     size_t present;        /* were in the index already and are left as they are */
     size_t skipped;        /* no file, a file that cannot be used, or nothing to embed */
     size_t without_report; /* of added and updated: image vector only */
+    size_t cut;            /* of added and updated: the report is longer than the model reads, its end has no part in
+                              the vector */
 } cts_ingest_result;
 
 /* The index and the engine of s; the index is open for writing. volumes: records need a file; otherwise reports alone

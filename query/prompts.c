@@ -121,6 +121,19 @@ static const cts_prompt_row *built_in(const char *name)
 
 /* ---- files ----- */
 
+/* A word in braces that is no place for the finding would go to the model as it stands. */
+static int check_places(const char *text, const char *key, const char *path)
+{
+    for (const char *p = strchr(text, '{'); p; p = strchr(p + 1, '{')) {
+        size_t n = strcspn(p + 1, "{} ") + 2;
+
+        if (p[n - 1] == '}' && strncmp(p, "{Finding}", n) != 0 && strncmp(p, "{finding}", n) != 0)
+            return cts_fail(CTS_E_FORMAT, "%s: \"%s\": got %.*s, allowed {Finding} and {finding}", path, key,
+                            (int)(n < 40 ? n : 40), p);
+    }
+    return CTS_OK;
+}
+
 static int add_list(cts_prompt_bank *b, int finding, const json_t *list, const char *key, const char *path)
 {
     json_t *pair;
@@ -136,10 +149,34 @@ static int add_list(cts_prompt_bank *b, int finding, const json_t *list, const c
         if (json_array_size(pair) != 2 || !yes || !no || !yes[strspn(yes, " \t\r\n")] || !no[strspn(no, " \t\r\n")])
             return cts_fail(CTS_E_FORMAT, "%s: \"%s\": entry %zu is no pair, allowed two texts: affirming, denying",
                             path, key, i + 1);
-        if ((rc = add_pair(b, finding, yes, no)))
+        if (!strcmp(yes, no))
+            return cts_fail(CTS_E_FORMAT, "%s: \"%s\": entry %zu affirms and denies by the same text, allowed two",
+                            path, key, i + 1);
+        if ((rc = check_places(yes, key, path)) || (rc = check_places(no, key, path)) ||
+            (rc = add_pair(b, finding, yes, no)))
             return rc;
     }
     return CTS_OK;
+}
+
+/* Without a place for the name in it a common list gives all findings one probability. */
+static int check_common(const json_t *list, const char *path)
+{
+    json_t *pair, *text;
+    size_t i, k;
+
+    json_array_foreach(list, i, pair)
+    {
+        json_array_foreach(pair, k, text)
+        {
+            if (strstr(json_string_value(text), "inding}"))
+                return CTS_OK;
+        }
+    }
+    return cts_fail(CTS_E_FORMAT,
+                    "%s: no text of \"default\" has {Finding} or {finding} in it, so that all findings "
+                    "would be one",
+                    path);
 }
 
 static int check_keys(const json_t *j, const char *path)
@@ -176,7 +213,7 @@ static int fill_from_file(cts_prompt_bank *b, const json_t *j, const char *path)
     const json_t *findings = json_object_get(j, "findings"), *common = json_object_get(j, "default");
     const char *name, *about = "", *key;
     json_t *value;
-    int rc = check_keys(j, path);
+    int defaults = 0, rc = check_keys(j, path);
 
     if (rc || (rc = cts_json_string(&name, j, "name", true, path)) ||
         (json_object_get(j, "about") && (rc = cts_json_string(&about, j, "about", true, path))))
@@ -197,10 +234,13 @@ static int fill_from_file(cts_prompt_bank *b, const json_t *j, const char *path)
         if (!b->n[f] && !common)
             return cts_fail(CTS_E_FORMAT, "%s: %s has no prompts and there is no \"default\"", path,
                             cts_findings[f].name);
-        if (!b->n[f] && (rc = add_list(b, f, common, "default", path)))
+        if (b->n[f])
+            continue;
+        if ((rc = add_list(b, f, common, "default", path)))
             return rc;
+        defaults++;
     }
-    return CTS_OK;
+    return defaults > 1 ? check_common(common, path) : CTS_OK;
 }
 
 int cts_prompt_bank_open(cts_prompt_bank **out, const char *name_or_path)

@@ -6,7 +6,8 @@
  *    "default": [["{Finding} is present.", "{Finding} is not present."], ..],
  *    "findings": {"Lung nodule": [["A nodule is seen.", "No nodule is seen."], ..], ..}}
  * A pair is [affirming, denying]; {Finding} is the name as in the label CSV ("Pleural effusion"), {finding} the same
- * with a small first letter. A finding without an entry takes the default; one of the two it must have.
+ * with a small first letter. A finding without an entry takes the default; one of the two it must have. Another word in
+ * braces, a pair of equal texts, or a default without the name, by which all findings would be one, is an error.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_PROMPTS_H
 #define CTS_QUERY_PROMPTS_H

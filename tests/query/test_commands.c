@@ -115,7 +115,7 @@ static void test_index_json(void **state)
     json_t *j = cts_program_json_of(0, "index create second --model run --json --factory HNSW8 " DATA);
 
     (void)state;
-    cts_json_keys(j, "index added updated present skipped without_report items built orientations warnings");
+    cts_json_keys(j, "index added updated present skipped without_report cut items built orientations warnings");
     assert_int_equal(int_at(j, "added"), N);
     assert_int_equal(int_at(j, "items"), N);
     assert_int_equal(size_at(j, "built"), 2);

@@ -89,6 +89,10 @@ static void files(void **state)
         {"{\"name\": \"x\", \"default\": [[\"a\", \"b\"]], \"findings\": {\"Emphysema\": [[\"a\", \"b\"]], "
          "\"emphysema\": [[\"a\", \"b\"]]}}",
          "names Emphysema twice"},
+        {"{\"name\": \"x\", \"default\": [[\"{Findings}.\", \"No {finding}.\"]]}", "got {Findings}, allowed {Finding}"},
+        {"{\"name\": \"x\", \"default\": [[\"{}\", \"No {finding}.\"]]}", "got {}"},
+        {"{\"name\": \"x\", \"default\": [[\"{Finding}\", \"{Finding}\"]]}", "entry 1 affirms and denies by the same"},
+        {"{\"name\": \"x\", \"default\": [[\"yes\", \"no\"], [\"is\", \"is not\"]]}", "all findings would be one"},
     };
     char dir[] = "/tmp/cts_prompts_XXXXXX", many[4096] = "{\"name\": \"x\", \"default\": [";
     cts_prompt_bank *b = NULL;

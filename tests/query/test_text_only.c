@@ -107,6 +107,7 @@ static void test_create(void **state)
     j = cts_program_json();
     assert_int_equal(json_integer_value(cts_json_at(j, "added")), REPORTS);
     assert_int_equal(json_integer_value(cts_json_at(j, "items")), REPORTS);
+    assert_int_equal(json_integer_value(cts_json_at(j, "cut")), 1); /* one sentence is longer than 32 pieces */
     json_decref(j);
     assert_int_equal(cts_program_run("index stat r.index --json"), 0);
     j = cts_program_json();
@@ -142,6 +143,42 @@ static void test_create_refused(void **state)
     assert_int_equal(cts_program_run("index create x.index --reports reports.csv --volumes . --model model"), 4);
     assert_non_null(strstr(cts_program_err(), "text encoder only"));
     assert_int_equal(cts_program_shell("test ! -e x.index"), 0);
+}
+
+/* A report longer than the model's 32 tokens is indexed by its beginning, and that is said. */
+static void test_create_cuts(void **state)
+{
+    json_t *j;
+
+    (void)state;
+    assert_int_equal(cts_program_shell("{ head -n 2 reports.csv; printf 'long_1_a_1.nii.gz,'; seq -s ' ' 100; } | "
+                                       "sed 's/^\\(long.*\\)$/\\1,/' > long.csv"),
+                     0);
+    assert_int_equal(cts_program_run("index create long.index --text-only long.csv --model model"), 0);
+    assert_non_null(strstr(cts_program_out(), "1 of their reports are longer than the model reads"));
+    assert_int_equal(cts_program_run("index add long.index --reports long.csv --update --json"), 0);
+    j = cts_program_json();
+    assert_int_equal(json_integer_value(cts_json_at(j, "cut")), 1);
+    assert_int_equal(json_integer_value(cts_json_at(j, "updated")), 2);
+    json_decref(j);
+}
+
+/* A first attempt that comes to nothing does not stand in the way of the second. */
+static void test_create_leaves_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(cts_program_shell("cp -r model mute && rm mute/vocab.txt && cp -r model mad"), 0);
+    assert_int_equal(cts_program_run("index create y.index --text-only reports.csv --model mute"), 2);
+    assert_non_null(strstr(cts_program_err(), "no tokenizer"));
+    assert_int_equal(cts_program_shell("test ! -e y.index"), 0);
+    assert_int_equal(cts_program_shell("head -c 4096 /dev/zero | tr '\\0' '\\377' | dd of=mad/model.safetensors bs=1 "
+                                       "seek=$(($(wc -c < mad/model.safetensors) - 4096)) conv=notrunc status=none"),
+                     0);
+    assert_int_equal(cts_program_run("index create y.index --text-only reports.csv --model mad"), 2);
+    assert_non_null(strstr(cts_program_err(), "not finite"));
+    assert_int_equal(cts_program_shell("test ! -e y.index && mkdir y.index && touch y.index/mine"), 0);
+    assert_int_equal(cts_program_run("index create y.index --text-only reports.csv --model mad"), 2);
+    assert_int_equal(cts_program_shell("test -e y.index/mine"), 0); /* a folder that was there is not ours to remove */
 }
 
 static void expect_first(const char *id)
@@ -289,8 +326,10 @@ static void test_image_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),     cmocka_unit_test(test_create_refused), cmocka_unit_test(test_query),
-        cmocka_unit_test(test_no_scans),   cmocka_unit_test(test_findings),       cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_create),      cmocka_unit_test(test_create_refused),
+        cmocka_unit_test(test_create_cuts), cmocka_unit_test(test_create_leaves_nothing),
+        cmocka_unit_test(test_query),       cmocka_unit_test(test_no_scans),
+        cmocka_unit_test(test_findings),    cmocka_unit_test(test_verify),
         cmocka_unit_test(test_image_only),
     };
 
