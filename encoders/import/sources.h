@@ -24,9 +24,9 @@ typedef struct {
     cts_import_sentence sentence;
 } cts_import_sources;
 
-/* CTS_E_USAGE: no weights, two of a kind, or a model folder of ours. CTS_E_UNSUPPORTED: a sentence-transformers folder with modules this
- * program does not run, a tokenizer that keeps capitals. CTS_E_FORMAT, CTS_E_NOTFOUND, CTS_E_IO name the file. End
- * with cts_import_sources_clear(). */
+/* CTS_E_USAGE: no weights, two of a kind, or a model folder of ours. CTS_E_UNSUPPORTED: a sentence-transformers folder
+ * with modules this program does not run, a tokenizer that keeps capitals. CTS_E_FORMAT, CTS_E_NOTFOUND, CTS_E_IO name
+ * the file. End with cts_import_sources_clear(). */
 int cts_import_sources_find(cts_import_sources *out, const char *const *paths, int n);
 void cts_import_sources_clear(cts_import_sources *s); /* zeroed is fine */
 

@@ -215,7 +215,8 @@ static void prompts(void **state)
                lo = json_number_value(cts_json_at(row, "spread.min")),
                hi = json_number_value(cts_json_at(row, "spread.max"));
 
-        cts_json_keys(row, "name probability spread");
+        cts_json_keys(row, "name probability logit calibrated threshold verdict auroc interval f1 precision recall "
+                           "prevalence spread");
         cts_json_keys(cts_json_at(row, "spread"), "phrasings mean min max");
         assert_true(lo <= p && p <= hi && json_integer_value(cts_json_at(row, "spread.phrasings")) == 5);
     }
