@@ -54,12 +54,15 @@ cts_tensor *cts_block_resnet18(cts_build *b, cts_tensor *x, int64_t width)
     CTS_ASSERT(x->ndim == 5, "resnet18: %s has %d axes", x->name, x->ndim);
     x = relu(b, conv_norm(b, x, "0", "1", width, 7, 2));
     x = cts_op_max_pool_plane(b->graph, x, 3, 2, 1);
-    for (int layer = 0; layer < 4; layer++)
+    for (int layer = 0; layer < 4; layer++) {
         for (int i = 0; i < 2; i++) {
             size_t mark = cts_build_push(b, "%d.%d.", 4 + layer, i);
 
             x = basic_block(b, x, width << layer, i == 0 && layer > 0 ? 2 : 1);
             cts_build_pop(b, mark);
         }
+        if (layer < 3) /* the last one is the caller's to name */
+            cts_build_trace(b, x, "layer%d", layer + 1);
+    }
     return x;
 }
