@@ -40,7 +40,7 @@ static json_t *file_json(const cts_import_report *j, const char *role, const cha
     json_t *f = json_pack("{s:s, s:s}", "role", role, "path", path);
     uint64_t bytes = 0;
 
-    if (!f || cts_is_dir(path) || cts_file_size(&bytes, path))
+    if (!f || cts_file_size(&bytes, path))
         return f;
     json_object_set_new(f, "bytes", json_integer((json_int_t)bytes));
     if (j->digest && !cts_digest_file(sha, path))
@@ -52,7 +52,8 @@ static json_t *files_json(const cts_import_report *j)
 {
     json_t *files = json_array();
 
-    json_array_append_new(files, file_json(j, "weights", j->sources->weights));
+    for (int i = 0; i < cts_weights_n_files(j->weights); i++)
+        json_array_append_new(files, file_json(j, "weights", cts_weights_file(j->weights, i)));
     if (j->sources->tokenizer)
         json_array_append_new(files, file_json(j, "tokenizer", j->sources->tokenizer));
     if (j->sources->config)

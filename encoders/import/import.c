@@ -12,6 +12,9 @@
 #define MAX_LISTED 20        /* names in one sentence ... */
 #define MAX_LISTED_BYTES 800 /* ... which holds 1,023 bytes */
 
+/* Rows of a word embedding that published code adds: up to a multiple of 128, or a few hundred names of its own. */
+#define MAX_SPARE(rows) (128 + (rows) / 16)
+
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
 
 /* Names for a sentence: some of them and how many there are. */
@@ -146,11 +149,16 @@ static bool fits(const cts_weight *t, const cts_param *e)
     return t->ndim - a == e->ndim - b && !memcmp(t->shape + a, e->shape + b, (size_t)(t->ndim - a) * sizeof *t->shape);
 }
 
-static int check_shape(const cts_import_plan *p, const plan_row *r)
+static int check_fit(const cts_import_plan *p, const plan_row *r)
 {
     const cts_param *e = cts_params_get(p->model->params, r->param);
     char got[96], want[96];
 
+    if (r->w->dtype >= CTS_ST_I64 && r->w->count > 1)
+        return cts_fail(CTS_E_UNSUPPORTED,
+                        "tensor %s holds %s, allowed are floats for %s: weights quantised to integers mean nothing "
+                        "without their scales",
+                        r->w->name, cts_st_dtype_name(r->w->dtype), e->name);
     if (fits(r->w, e))
         return CTS_OK;
     return cts_fail(CTS_E_MISMATCH, "tensor %s has shape %s, the model's %s wants %s", r->w->name,
@@ -177,7 +185,7 @@ static int add_sources(cts_import_plan *p, name_list *unknown)
                 return rc;
             continue;
         }
-        if ((rc = check_shape(p, r)) != CTS_OK)
+        if ((rc = check_fit(p, r)) != CTS_OK)
             return rc;
         p->source[r->param] = r;
     }
@@ -269,8 +277,10 @@ static int check_tokenizer(cts_import_plan *p, int64_t ids)
                        "tokenizer.model",
                        p->draft.tokenizer ? p->draft.tokenizer : "one");
     else if (ids < info.vocab)
-        cts_str_printf(&text, "the tokenizer has %lld ids, the word embedding %lld rows: the last %lld are spare",
-                       (long long)ids, (long long)info.vocab, (long long)(info.vocab - ids));
+        cts_str_printf(&text, "the tokenizer has %lld ids, the word embedding %lld rows: the last %lld are spare%s",
+                       (long long)ids, (long long)info.vocab, (long long)(info.vocab - ids),
+                       info.vocab - ids > MAX_SPARE(info.vocab) ? ", more than padding explains: is it this model's?"
+                                                                : "");
     if (text.n && json_array_append_new(p->draft.notes, json_string(cts_str_text(&text))) != 0)
         rc = cts_fail(CTS_E_NOMEM, "out of memory for a note");
     cts_str_free(&text);

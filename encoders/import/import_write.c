@@ -1,5 +1,6 @@
 /* Writing the model folder of a plan: one pass over the model's tensors, each in pieces from the mapped file.
  * SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,25 @@ static cts_weight rows_of(const cts_weight *t, int axis, int64_t from, int64_t n
     return part;
 }
 
+/* CTS_E_INPUT when one of the n values, of any alignment, is no finite number. */
+static int check_finite(const pass *s, const cts_weight *t, const void *values, int64_t n)
+{
+    const uint8_t *p = values;
+    uint32_t bits, odd = 0;
+    float first;
+
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(&bits, p + 4 * i, sizeof bits);
+        odd |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    if (!odd)
+        return CTS_OK;
+    for (first = 0.0f; isfinite(first); p += 4)
+        memcpy(&first, p, sizeof first);
+    return cts_fail(CTS_E_INPUT, "%s: tensor %s holds %g%s, allowed are finite numbers", cts_weights_path(s->weights),
+                    t->name, (double)first, t->dtype == CTS_ST_F64 ? " as a float of 4 bytes" : "");
+}
+
 /* In pieces of whole rows. What is stored as we write it goes out from where it lies in the mapped file; pages behind
  * the pass are given back. */
 static int put_weight(pass *s, const cts_weight *t)
@@ -109,7 +129,8 @@ static int put_weight(pass *s, const cts_weight *t)
 
         if (!plain && (rc = grow(s, part.count)) == CTS_OK)
             cts_weight_to_f32(s->buffer, &part);
-        if (rc == CTS_OK)
+        if (rc == CTS_OK &&
+            (rc = check_finite(s, t, plain ? (const void *)part.data : s->buffer, part.count)) == CTS_OK)
             rc = put(s, plain ? (const void *)part.data : s->buffer, part.count);
         cts_weight_release(s->weights, &part);
     }

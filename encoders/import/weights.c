@@ -230,6 +230,17 @@ const char *cts_weights_path(const cts_weights *w)
     return w->path;
 }
 
+int cts_weights_n_files(const cts_weights *w)
+{
+    return 1 + w->n_shards;
+}
+
+const char *cts_weights_file(const cts_weights *w, int i)
+{
+    CTS_ASSERT(i >= 0 && i <= w->n_shards, "file %d of %d", i, 1 + w->n_shards);
+    return i ? w->shard[i - 1]->path : w->path;
+}
+
 const char *cts_weights_format(const cts_weights *w)
 {
     if (w->shard)

@@ -39,6 +39,9 @@ int cts_weights_open(cts_weights **out, const char *path);
 void cts_weights_close(cts_weights *w); /* NULL allowed; tensors end with it */
 
 const char *cts_weights_path(const cts_weights *w);
+/* The files that were opened: the one, or the index and its shards in the order they are named. */
+int cts_weights_n_files(const cts_weights *w);
+const char *cts_weights_file(const cts_weights *w, int i);
 /* "safetensors", "sharded safetensors", "pytorch", "sharded pytorch" */
 const char *cts_weights_format(const cts_weights *w);
 /* Key under which the state dict lay ("model"); "" = at the top. */

@@ -3,6 +3,9 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/support/state_dict.h"
 
+#include <math.h>
+
+#include "kernels/base/file.h"
 #include "kernels/base/signal.h"
 #include "kernels/base/str.h"
 
@@ -412,6 +415,51 @@ static void test_shapes(void **state)
     cts_clip_destroy(m);
 }
 
+/* Values no model computes with: found while they are copied, and no folder is left; integers where floats belong. */
+static void test_values(void **state)
+{
+    const char *name = "encoder.layer.1.output.dense.weight";
+    cts_clip *m = text_model("cls");
+    cts_dict *d = cts_test_alloc(sizeof *d);
+    char path[256], dir[256];
+    float bad[16 * 24] = {0};
+    double huge[16 * 24] = {0};
+    int i;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s", cts_scratch("value.safetensors"));
+    snprintf(dir, sizeof dir, "%s", cts_scratch("value"));
+    cts_dict_of(d, m->params);
+    cts_dict_keep(d, "text_transformer.");
+    i = cts_dict_find(d, name);
+    assert_int_equal(d->t[i].count, 16 * 24);
+    bad[300] = -INFINITY;
+    bad[301] = NAN;
+    huge[383] = 1e300;
+    for (int k = 0; k < 2; k++) {
+        cts_import_extras extras = {NULL, NULL, NULL};
+        cts_import_plan *p = NULL;
+        cts_weights *w = NULL;
+
+        d->t[i].dtype = k ? CTS_ST_F64 : CTS_ST_F32;
+        d->t[i].data = k ? (const uint8_t *)huge : (const uint8_t *)bad;
+        cts_dict_write(d, path);
+        MUST(cts_dict_plan(&p, &w, path, &heads));
+        assert_int_equal(cts_import_write(p, dir, &extras), CTS_E_INPUT);
+        assert_non_null(strstr(cts_error(), "value.safetensors: tensor encoder.layer.1.output.dense.weight holds"));
+        assert_non_null(strstr(cts_error(), k ? "inf as a float of 4 bytes" : "holds -inf,"));
+        assert_false(cts_file_exists(dir));
+        cts_import_plan_destroy(p);
+        cts_weights_close(w);
+    }
+    d->t[i].dtype = CTS_ST_I8;
+    cts_dict_write(d, path);
+    cts_dict_refused(path, &heads, CTS_E_UNSUPPORTED, name, "I8, allowed are floats");
+    cts_dict_clear(d);
+    free(d);
+    cts_clip_destroy(m);
+}
+
 static void test_aliases(void **state)
 {
     cts_clip *m = cts_dict_model(PAIR(DCFORMER("channel", "true"), BERT, ""));
@@ -591,9 +639,9 @@ int main(void)
         cmocka_unit_test(test_med3dvlm),       cmocka_unit_test(test_ctclip),
         cmocka_unit_test(test_ct_scroll),      cmocka_unit_test(test_bert),
         cmocka_unit_test(test_distilbert),     cmocka_unit_test(test_unknown_and_missing),
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_beta),           cmocka_unit_test(test_options),
-        cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_aliases),        cmocka_unit_test(test_beta),
+        cmocka_unit_test(test_options),        cmocka_unit_test(test_interrupted),
     };
 
     return cmocka_run_group_tests_name("import", tests, cts_scratch_make, cts_scratch_remove);

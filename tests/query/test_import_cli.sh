@@ -22,6 +22,7 @@ for file in config.json model.safetensors vocab.txt provenance.json; do
 done
 [[ ! -e model/preprocess.json ]] || fail "a recipe for a model of texts"
 has model/provenance.json "$(sha256sum "$bert/vocab.txt" | cut -d' ' -f1)"
+has model/provenance.json "$(sha256sum "$bert/model.safetensors" | cut -d' ' -f1)" # the file inside the folder
 cmp "$bert/vocab.txt" model/vocab.txt
 cp model/model.safetensors first.safetensors
 # the older layout of the same weights, with its tokenizer and configuration given by name, in its place
@@ -68,6 +69,9 @@ code 4 "$ctsearch" import "$bert" --family dcformer --out x
 code 2 "$ctsearch" import "$bert" --family gpt --out x
 has err.txt 'sentence-transformer'
 code 2 "$ctsearch" import "$scroll" --recipe no-such --out x
+head -n 20 "$bert/vocab.txt" >few.txt
+code 0 "$ctsearch" import "$bert" few.txt --dry-run --quiet
+has out.txt 'more than padding explains'
 rows=$(wc -l <"$bert/vocab.txt")
 seq $((rows + 100)) >many.txt
 sed -i '1s/.*/[PAD]/; 2s/.*/[UNK]/; 3s/.*/[CLS]/; 4s/.*/[SEP]/; 5s/.*/[MASK]/' many.txt
