@@ -110,24 +110,72 @@ static int parse_label(uint8_t *out, const cts_csv *csv, size_t row, size_t col)
     return CTS_OK;
 }
 
-/* Columns that stand for the labels one to one, under the rules' names or under ours; false when one is missing. */
-static bool direct_columns(int *col, const cts_csv *csv, const cts_label_map *map)
+/* The column that holds a label; the second one of a rule that joins two of our findings, otherwise -1. */
+typedef struct {
+    int of, also;
+} label_column;
+
+/* Columns that stand for the labels, under the rules' names or under ours; false when one is missing. */
+static bool direct_columns(label_column *col, const cts_csv *csv, const cts_label_map *map)
 {
-    for (size_t i = 0; i < map->n; i++)
-        if ((col[i] = cts_csv_find(csv, map->rule[i].name)) < 0 &&
-            (map->rule[i].score[0] < 0 || (col[i] = cts_csv_find(csv, cts_findings[map->rule[i].score[0]].name)) < 0))
+    for (size_t i = 0; i < map->n; i++) {
+        const int *f = map->rule[i].score;
+
+        col[i] = (label_column){cts_csv_find(csv, map->rule[i].name), -1};
+        if (col[i].of >= 0)
+            continue;
+        if (f[0] < 0 || (col[i].of = cts_csv_find(csv, cts_findings[f[0]].name)) < 0 ||
+            (f[1] >= 0 && (col[i].also = cts_csv_find(csv, cts_findings[f[1]].name)) < 0))
             return false;
+    }
     return true;
 }
 
-static int read_direct(const joined *j, const int *col, size_t m, uint8_t *out)
+static int read_direct(const joined *j, const label_column *col, size_t m, uint8_t *out)
 {
     int rc = CTS_OK;
 
     for (size_t r = 0; !rc && r < cts_csv_rows(j->csv); r++)
-        for (size_t i = 0; !rc && j->row[r] >= 0 && i < m; i++)
-            rc = parse_label(&out[(size_t)j->row[r] * m + i], j->csv, r, (size_t)col[i]);
+        for (size_t i = 0; !rc && j->row[r] >= 0 && i < m; i++) {
+            uint8_t *label = &out[(size_t)j->row[r] * m + i], other = 0;
+
+            rc = parse_label(label, j->csv, r, (size_t)col[i].of);
+            if (!rc && col[i].also >= 0 && !(rc = parse_label(&other, j->csv, r, (size_t)col[i].also)))
+                *label |= other;
+        }
     return rc;
+}
+
+/* The columns of labels that have no other names than those of the map, ours without one. */
+static int require_columns(label_column *col, const cts_csv *csv, const cts_label_map *map)
+{
+    size_t m = map ? map->n : CTS_FINDINGS;
+    int rc = CTS_OK;
+
+    if (!map && cts_csv_find(csv, "NoteAcc_DEID") >= 0 && cts_csv_find(csv, cts_findings[0].name) < 0)
+        return cts_fail(CTS_E_INPUT,
+                        "%s: its columns are those of Rad-ChestCT, allowed: with one of --protocol "
+                        "radchest/ct-clip-16, radchest/hlip-15 and radchest/radfinder-16",
+                        cts_csv_name(csv));
+    for (size_t i = 0; !rc && i < m; i++) {
+        col[i].also = -1;
+        rc = cts_csv_require(&col[i].of, csv, map ? map->rule[i].name : cts_findings[i].name);
+    }
+    return rc;
+}
+
+/* Scores without names of their own are taken to stand in CT-RATE's order; a CSV in another may mean that they do not.
+ */
+static void remark_order(cts_eval_set *s, const label_column *col, const cts_csv *csv, size_t m)
+{
+    for (size_t i = 1; s->score && !s->own && i < m; i++)
+        if (col[i].of < col[i - 1].of) {
+            cts_str_printf(&s->remarks,
+                           "%s: its columns stand in another order than CT-RATE's; they are taken by their names, the "
+                           "columns of the scores in CT-RATE's order (%s first, %s last)\n",
+                           cts_csv_name(csv), cts_findings[0].name, cts_findings[CTS_FINDINGS - 1].name);
+            return;
+        }
 }
 
 /* Whether a rule of the map reads this column: its name, or its name before a '*'. */
@@ -186,7 +234,9 @@ int cts_eval_labels_load(cts_eval_set *s, const char *path, const cts_label_map 
     size_t m = map ? map->n : CTS_FINDINGS;
     uint8_t *labels = calloc(s->n * m + 1, 1);
     bool *labelled = calloc(s->n + 1, sizeof *labelled);
-    int col[CTS_LABEL_MAP_MAX], rc;
+    label_column col[CTS_LABEL_MAP_MAX];
+    bool direct = true;
+    int rc;
     joined j = {0};
 
     if (!labels || !labelled) {
@@ -195,11 +245,14 @@ int cts_eval_labels_load(cts_eval_set *s, const char *path, const cts_label_map 
     }
     if ((rc = joined_open(&j, s, path)))
         goto out;
-    for (size_t i = 0; (!map || map == s->own) && !rc && i < m; i++) /* no columns of another data set would do */
-        rc = cts_csv_require(&col[i], j.csv, map ? map->rule[i].name : cts_findings[i].name);
+    if (!map || map == s->own) /* no columns of another data set would do */
+        rc = require_columns(col, j.csv, map);
+    else
+        direct = direct_columns(col, j.csv, map);
     if (!rc)
-        rc =
-            !map || direct_columns(col, j.csv, map) ? read_direct(&j, col, m, labels) : read_mapped(&j, s, map, labels);
+        rc = direct ? read_direct(&j, col, m, labels) : read_mapped(&j, s, map, labels);
+    if (!rc && !map)
+        remark_order(s, col, j.csv, m);
     for (size_t r = 0; !rc && r < cts_csv_rows(j.csv); r++)
         if (j.row[r] >= 0)
             labelled[j.row[r]] = true;

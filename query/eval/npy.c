@@ -289,8 +289,8 @@ int cts_eval_npy_scores(cts_eval_set *s, float *scores, size_t d, const cts_labe
         return rc;
     whole = !s->own && d == CTS_FINDINGS;
     if (!s->own && !whole && !(map && d == map->n))
-        return cts_fail(CTS_E_INPUT, "%s: %zu columns, allowed: %d, a finding each in the order of the label CSV%s",
-                        path, d, CTS_FINDINGS, map ? ", or as many as the protocol has labels" : "");
+        return cts_fail(CTS_E_INPUT, "%s: %zu columns, allowed: %d, a finding each in CT-RATE's order%s", path, d,
+                        CTS_FINDINGS, map ? ", or as many as the protocol has labels" : "");
     p = malloc((s->n * d + 1) * sizeof *p);
     z = logits ? malloc((s->n * d + 1) * sizeof *z) : NULL;
     if (!p || (logits && !z))

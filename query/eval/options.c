@@ -55,7 +55,7 @@ static const struct {
     {R, CTS_OPTION_REPORT_TEXT},
     {R | Z | C | M, {"images", KEY_IMAGES, "F.npy", 0, "Image vectors of any model, float16/32/64 [n, d]", 1}},
     {R, {"texts", KEY_TEXTS, "F.npy", 0, "Report vectors; row i belongs to image i, or to the image of its name", 1}},
-    {C, {"scores", KEY_SCORES, "F.npy", 0, "Probabilities [n, 18] of any classifier, in the label CSV's order", 1}},
+    {C, {"scores", KEY_SCORES, "F.npy", 0, "Probabilities [n, 18] of any classifier, columns in CT-RATE's order", 1}},
     {C, {"logits", KEY_LOGITS, NULL, 0, "--scores and --val-scores are logits", 1}},
     {R | Z | C | M,
      {"names", KEY_NAMES, "CSV", 0, "VolumeName of each row (default: the .json beside, else the CSVs)", 1}},

@@ -287,6 +287,47 @@ static void test_maps(void **state)
     cts_eval_set_free(&s);
 }
 
+/* A label CSV in another order of columns: joined by their names, and said where scores have none. */
+static void test_column_order(void **state)
+{
+    const cts_eval_needs needs = {.scores = true, .labels = true};
+    float p[N * CTS_FINDINGS] = {0};
+    cts_eval_input in = {.names = labels_csv("names.csv", ""), .scores = npy("s.npy", p, N, CTS_FINDINGS)};
+    cts_eval_set s = {0};
+    cts_str text = {0};
+
+    (void)state;
+    cts_str_append(&text, "VolumeName");
+    for (int f = CTS_FINDINGS; f-- > 0;)
+        cts_str_printf(&text, ",%s", cts_findings[f].name);
+    for (int i = 0; i < N; i++) {
+        cts_str_printf(&text, "\n%s", names[i]);
+        for (int f = CTS_FINDINGS; f-- > 0;)
+            cts_str_append(&text, f == 4 && i == 0 ? ",1" : ",0"); /* the first volume: coronary calcification */
+    }
+    in.data.labels = cts_scratch_text("reversed.csv", cts_str_text(&text));
+    cts_str_free(&text);
+    assert_int_equal(open_input(&s, &in, needs), CTS_OK);
+    for (int i = 0; i < N * CTS_FINDINGS; i++)
+        assert_int_equal(s.labels[i], i == 4);
+    assert_non_null(strstr(cts_str_text(&s.remarks), "reversed.csv: its columns stand in another order"));
+    cts_eval_set_free(&s);
+    /* a label that joins two findings has both columns */
+    assert_int_equal(cts_label_map_find("ctclip-16", &in.map), CTS_OK);
+    assert_int_equal(open_input(&s, &in, needs), CTS_OK);
+    for (int i = 0; i < N * 16; i++)
+        assert_int_equal(s.labels[i], i == 1);
+    cts_eval_set_free(&s);
+    in.map = NULL;
+    in.data.labels = labels_csv("ok.csv", "");
+    assert_int_equal(open_input(&s, &in, needs), CTS_OK);
+    assert_null(strstr(cts_str_text(&s.remarks), "another order"));
+    cts_eval_set_free(&s);
+    in.data.labels = cts_scratch_text("radchest.csv", "NoteAcc_DEID,nodule*right_upper\nv_1_a_1,0\n");
+    refuses(&in, needs, CTS_E_INPUT,
+            "radchest.csv: its columns are those of Rad-ChestCT, allowed: with one of --protocol");
+}
+
 /* float16 and float64 as NumPy writes them. */
 static void test_types(void **state)
 {
@@ -431,10 +472,10 @@ static void test_joined(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_names),   cmocka_unit_test(test_paired_by_name),
-        cmocka_unit_test(test_scores),  cmocka_unit_test(test_labels),  cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_prompts), cmocka_unit_test(test_index),
-        cmocka_unit_test(test_joined),
+        cmocka_unit_test(test_vectors), cmocka_unit_test(test_names),        cmocka_unit_test(test_paired_by_name),
+        cmocka_unit_test(test_scores),  cmocka_unit_test(test_labels),       cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_prompts),      cmocka_unit_test(test_index),
+        cmocka_unit_test(test_joined),  cmocka_unit_test(test_column_order),
     };
 
     return cmocka_run_group_tests(tests, cts_scratch_make, cts_scratch_remove);
