@@ -100,15 +100,16 @@ static void write_thresholds(const char *dir, const json_t *scores, void (*one)(
     snprintf(t.made_for, sizeof t.made_for, "%s", made_for);
     json_array_foreach(list, i, f)
     {
-        t.label[i] = (cts_label_threshold){.threshold = number(f, "probability"),
-                                           .auroc = 0.75,
-                                           .auroc_low = 0.5,
-                                           .auroc_high = 0.875,
-                                           .f1 = 0.5,
-                                           .precision = 0.25,
-                                           .recall = 1.0,
-                                           .prevalence = 0.125,
-                                           .a = 1.0};
+        t.label[i] =
+            (cts_label_threshold){.threshold = number(f, "probability") * (1.0 - 1e-6), /* printed with 9 digits */
+                                  .auroc = 0.75,
+                                  .auroc_low = 0.5,
+                                  .auroc_high = 0.875,
+                                  .f1 = 0.5,
+                                  .precision = 0.25,
+                                  .recall = 1.0,
+                                  .prevalence = 0.125,
+                                  .a = 1.0};
         snprintf(t.label[i].name, sizeof t.label[i].name, "%s", text(f, "name"));
         if (one)
             one(&t.label[i], i);
@@ -160,11 +161,11 @@ static void test_one_form(void **state)
     assert_null(strstr(cts_program_out(), "absent"));
 }
 
-/* Label 0 has its threshold at its own probability, label 1 above it, label 2 was never seen. */
+/* Label 0 has its threshold below its probability, label 1 above it, label 2 was never seen. */
 static void three_kinds(cts_label_threshold *t, size_t i)
 {
     if (i == 1)
-        t->threshold += 1e-6;
+        t->threshold *= 1.0 + 2e-6;
     if (i == 2)
         t->f1 = t->prevalence = 0.0;
     t->a = 0.5;
