@@ -149,7 +149,7 @@ static void describe(cts_cam *c, const cts_encoder_view *view)
     i->dim = cts_tensor_channels(c->see.result);
     i->slab = view->slab;
     if (i->weights == CTS_CAM_AUTO)
-        i->weights = view->slab ? CTS_CAM_SLAB : view->flat ? CTS_CAM_CELL : CTS_CAM_ALL;
+        i->weights = view->slab ? CTS_CAM_SLAB : CTS_CAM_CELL;
     lay_cells(i, view);
 }
 

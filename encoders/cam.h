@@ -6,8 +6,10 @@
  *   ALL    w[c] = mean of G[.., c] over the grid,         heat = max(0, sum_c w[c] A[.., c])           the paper's
  *   SLAB   the mean over each z of the grid alone: where the slabs went through the layers apart, as triplets do
  *   CELL   no mean, heat = max(0, sum_c G[.., c] A[.., c]): HiResCAM (Draelos and Carin 2020, arXiv 2011.08891), for
- *          encoders whose vector keeps places apart, so that a mean gradient says nothing
- * Where the vector is the mean of the grid, the first and the last are the same.
+ *          layers whose cells do not all count alike, where a mean gradient says little
+ * At the last layer before a mean over the grid, the first and the last are the same, and so are SLAB and CELL before
+ * the mean over each plane. AUTO is SLAB where there are slabs, otherwise CELL: on phantoms it points better than ALL
+ * wherever the two differ.
  *
  * The tower runs by its inference rules: running statistics, no dropout. It is cut at the layer into two graphs: all
  * before it runs once a volume, with fused kernels and the memory of inference; what follows runs forward and backward

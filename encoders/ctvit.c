@@ -141,7 +141,6 @@ static void info(const void *config, cts_encoder_info *out)
     memcpy(out->volume, c->volume, sizeof out->volume);
     out->token_dim = c->dim;
     out->vector_dim = c->reduce == REDUCE_DEPTH ? per_slab : c->volume[0] / c->patch[0] * per_slab;
-    out->view.flat = true;
 }
 
 /* ---- parts ----------------------------------------------------------------------------------------------------- */

@@ -141,7 +141,7 @@ static void info(const void *config, cts_encoder_info *out)
     out->vector_dim =
         c->channels[N_STAGES] * (c->reduce == REDUCE_CHANNEL ? 1 : d[1] * d[2] * (c->reduce == REDUCE_NONE ? d[0] : 1));
     out->any_volume = c->reduce == REDUCE_CHANNEL;
-    out->view = (cts_encoder_view){.flat = c->reduce != REDUCE_CHANNEL, .strided = {true, true, true}};
+    out->view = (cts_encoder_view){.strided = {true, true, true}};
 }
 
 static cts_tensor *stem(cts_build *b, cts_tensor *x, int64_t channels)

@@ -59,7 +59,6 @@ typedef struct {
 typedef struct {
     const char *layer; /* traced grid that explains best; NULL = the tokens */
     int64_t slab;      /* > 0: z is read in slabs of so many slices, which never meet on the way to that layer */
-    bool flat;         /* the vector keeps the places of the tokens apart */
     /* Along z, x, y: cell c lies on voxel c * stride, as odd kernels with symmetric padding put it; false = cells tile
      * the axis. */
     bool strided[3];

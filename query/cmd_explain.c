@@ -39,7 +39,7 @@ static const struct argp_option argp_options[] = {
     {"layer", KEY_LAYER, "NAME", 0, "Features to look at (default: the encoder's; a wrong name lists them)", 0},
     {"weights", KEY_WEIGHTS, "RULE", 0,
      "How features are weighted: by their mean gradient over the whole grid (all, Grad-CAM), over each slab of slices "
-     "(slab), or by their own (cell, HiResCAM); default auto, what suits the encoder",
+     "(slab), or by their own (cell, HiResCAM); default auto: slab or cell, what suits the encoder",
      0},
     {"prompts", 'p', "NAME|FILE.json", 0, "Prompt bank of a model without classifier (default: the model's)", 0},
     CTS_OPTION_RECIPE,
