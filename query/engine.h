@@ -82,8 +82,8 @@ int cts_load_volume(const cts_volume_source *s, const cts_recipe *recipe, cts_po
 
 /* Volumes of n records in order, loaded ahead by `threads` workers. What cannot be loaded is logged, counted and
  * left out.
- * each() gets every result [cts_engine_width()] as soon as it is there; a status of it other than CTS_OK ends the run. Ctrl-C ends with
- * CTS_E_INTERRUPTED after the current one. What was done to axes is said in the end.
+ * each() gets every result [cts_engine_width()] as soon as it is there; a status of it other than CTS_OK ends the run.
+ * Ctrl-C ends with CTS_E_INTERRUPTED after the current one. What was done to axes is said in the end.
  * *skipped counts records without file or with a bad one. label: of the progress bar. */
 typedef int (*cts_engine_each)(void *ctx, const cts_record *record, const float *result);
 int cts_engine_records(cts_engine *e, const cts_record *const *records, size_t n, int threads, const char *label,

@@ -50,7 +50,7 @@ static void print_row(const cts_scorer *s, const cts_scorer_result *r, const sco
     printf("  %-36s %5.3f  ", cts_scorer_labels(s)[x->label], x->probability);
     cts_print_bar(stdout, x->probability, BAR_CELLS);
     print_number(9, v ? t->threshold : NAN);
-    printf("  %-7s", cts_verdict_name(v));
+    printf("  %-*s", t ? 7 : 1, cts_verdict_name(v));
     if (t) {
         print_number(5, t->auroc);
         if (isfinite(t->auroc_low))
@@ -72,7 +72,7 @@ void cts_score_print(const cts_scorer *s, const cts_scorer_result *r, const char
     scored *x = malloc((n + 1) * sizeof *x);
 
     printf("%s\n", volume);
-    printf("  %-36s %5s  %*s  %9s  %-7s", "", "prob.", -BAR_CELLS, "", "threshold", "verdict");
+    printf("  %-36s %5s  %*s  %9s  verdict", "", "prob.", -BAR_CELLS, "", "threshold");
     if (t)
         printf("  %-20s  %9s  %6s", "AUROC, 95 %", "precision", "recall");
     putchar('\n');

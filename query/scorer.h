@@ -4,7 +4,7 @@
  * A scorer turns a volume into one logit a label, and cts_probability() of that is what is shown:
  *   one model    its own logit z: of the classifier, or scale * (<scan, affirming> - <scan, denying>) of the prompts
  *   several      the mean of their calibrated logits a z + b (Platt, from thresholds.json of each model folder), over
- *                the labels they all have, in the order of the first; or the mean of the z themselves when that is asked
+ *                the labels they all have, in the order of the first; or, when that is asked, the mean of the z
  * Thresholds are those fitted for this very scorer (thresholds.h): of one model its folder's, of several a folder that
  * holds theirs. They are never averaged: a threshold belongs to the scores it was chosen on.
  * SPDX-License-Identifier: MIT */
@@ -30,16 +30,18 @@ typedef struct {
     const char *thresholds; /* folder with thresholds.json, or a run folder with model/; NULL = a single model's own */
 } cts_scorer_options;
 
-/* Over n models, borrowed; they must outlive it. Prompts are encoded here. CTS_E_MISMATCH: a model that can neither way,
- * models without a label in common, a member without calibration (unless uncalibrated), thresholds that were fitted for
- * other models, recipes or prompts (those of a model's own folder are left alone then, and said on standard error).
+/* Over n models, borrowed; they must outlive it. Prompts are encoded here. CTS_E_MISMATCH: a model that can do it
+ * neither way, models without a label in common, a member without calibration (unless uncalibrated), thresholds that
+ * were fitted for other models, recipes or prompts (those of a model's own folder are left alone then, which is said on
+ * standard error).
  * End with cts_scorer_destroy(). One thread at a time. */
 int cts_scorer_create(cts_scorer **out, cts_engine *const *engines, size_t n, const cts_scorer_options *o);
 void cts_scorer_destroy(cts_scorer *s); /* NULL allowed */
 
 size_t cts_scorer_n(const cts_scorer *s);
 const char *const *cts_scorer_labels(const cts_scorer *s); /* [n] */
-/* Index of a label, upper and lower case alike; the 18 findings by their short names too. CTS_E_MISMATCH lists what there is. */
+/* Index of a label, upper and lower case alike; the 18 findings by their short names too. CTS_E_MISMATCH lists what
+ * there is. */
 int cts_scorer_find(const cts_scorer *s, const char *label, size_t *at);
 /* NULL = there are none, or none of this label. */
 const cts_thresholds *cts_scorer_thresholds(const cts_scorer *s);

@@ -4,8 +4,8 @@
  *                                     the "ids" of the FILE.json beside the .npy (as `embed` writes it), or by the
  *                                     labels or reports CSV in its order; texts with a .json of their own go to the
  *                                     images of the same names, otherwise row i belongs to row i
- *   --scores FILE.npy                 probabilities [n, 18] of any classifier, rows named in the same way; with "labels"
- *                                     in the FILE.json those, with "values": "logits" logits (as --save-scores writes)
+ *   --scores FILE.npy                 probabilities [n, 18] of any classifier, rows named in the same way; the FILE.json
+ *                                     may say "labels" of the columns and "values": "logits", as --save-scores writes
  *   --model with --volumes            the scans of a folder through a model; where scores alone are needed through
  *                                     several models, each by its classifier or by prompts (query/scorer.h)
  * A labels CSV, a reports CSV and a metadata CSV add to the rows they name. Vectors that are not of unit length are
@@ -46,8 +46,8 @@ typedef struct {
 /* Fill the zeroed set *s from `in`; session: opened here where one is needed, the caller's to close, also after a
  * failure. z: prompts of an earlier call are used when z->prompt is set, otherwise it is filled where scores come from
  * prompts; the caller's to clear. models: the same for scans that are scored; models->scorer says whether they were. It
- * belongs to the session of the call that opened it, to be closed before that. CTS_E_USAGE: an input that lacks what is needed; CTS_E_INPUT names file, row and
- * label of a number that cannot be used, and row counts that differ. */
+ * belongs to the session of the call that opened it, to be closed before that. CTS_E_USAGE: an input that lacks what is
+ * needed; CTS_E_INPUT names file, row and label of a number that cannot be used, and row counts that differ. */
 int cts_eval_input_open(cts_eval_set *s, const cts_eval_input *in, const cts_eval_needs *needs, cts_session *session,
                         cts_zeroshot *z, cts_model_set *models, const cts_common *common);
 

@@ -10,8 +10,8 @@
  * DCFormer without head. */
 extern const char cts_small_scroll[], cts_small_linear[], cts_small_foreign[], cts_small_headless[];
 
-/* Save a model of this config.json with random weights, without tokenizer, and a recipe that fits the field of view into
- * its volume. Biases of heads are random too, so that no two labels of a scan score alike. */
+/* Save a model of this config.json with random weights, without tokenizer, and a recipe that fits the field of view
+ * into its volume. Biases of heads are random too, so that no two labels of a scan score alike. */
 void cts_small_model(const char *name, const char *config, uint64_t seed);
 
 #endif
