@@ -84,6 +84,9 @@ static void judge(cts_scan_facts *f, const cts_volume *v, const double csv[2])
     else if (f->oblique_deg > CTS_OBLIQUE_DEG)
         warn(f, "oblique: an axis is %.1f degrees off its world axis; reorientation goes to the nearest",
              f->oblique_deg);
+    if (v->forms_deg > CTS_OBLIQUE_DEG)
+        warn(f, "sform and qform lie %.0f degrees apart; the sform is used, other programs may use the other",
+             v->forms_deg);
     for (int a = 0; a < 3; a++) {
         if (f->spacing[a] < 0.1 || f->spacing[a] > 10)
             warn(f, "spacing along %c is %g mm, usual for a chest CT are 0.3 to 5", "ijk"[a], f -> spacing[a]);

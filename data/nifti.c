@@ -290,6 +290,7 @@ static int load(cts_volume **out, const char *path, size_t max_bytes, bool voxel
     }
     memcpy(v->affine, h.affine, sizeof v->affine);
     v->has_affine = h.has_affine;
+    v->forms_deg = h.forms_deg;
     v->slope = h.slope;
     v->inter = h.inter;
     snprintf(v->datatype, sizeof v->datatype, "%s", h.type);

@@ -200,6 +200,28 @@ static double determinant(const cts_nifti_header *h)
            m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
 }
 
+/* Largest angle between the axes of the two forms. Programs differ in which of them they follow, so that an axis that
+ * points elsewhere in one is a mirrored scan for somebody. 0 for a qform that says nothing. */
+static double angle_of_forms(const raw_header *r)
+{
+    const double one[3] = {1, 1, 1};
+    double q[3][4], worst = 0;
+
+    from_quaternion(q, r, one);
+    for (int a = 0; a < 3; a++) {
+        double dot = 0, s = 0, n = 0, deg;
+
+        for (int w = 0; w < 3; w++) {
+            dot += r->srow[w][a] * q[w][a];
+            s += r->srow[w][a] * r->srow[w][a];
+            n += q[w][a] * q[w][a];
+        }
+        deg = acos(fmax(-1, fmin(1, dot / sqrt(s * n)))) * (180 / acos(-1));
+        worst = deg > worst ? deg : worst; /* NaN is not */
+    }
+    return worst;
+}
+
 /* sform before qform before pixdim; everything in mm. */
 static int set_geometry(const raw_header *r, cts_nifti_header *h)
 {
@@ -240,6 +262,8 @@ static int set_geometry(const raw_header *r, cts_nifti_header *h)
     }
     if (r->sform <= 0) /* exact, where the rotation would round */
         memcpy(h->spacing, h->pixdim, sizeof h->spacing);
+    if (r->sform > 0 && r->qform > 0)
+        h->forms_deg = angle_of_forms(r);
     if (!(fabs(determinant(h)) > 1e-6 * volume))
         return cts_fail(CTS_E_INPUT,
                         "%s: the affine of %s is singular (determinant %g), allowed three independent axes", r->name,

@@ -23,6 +23,7 @@ typedef struct {
     size_t offset;      /* of the first voxel in the (inflated) file */
     double slope, inter, pixdim[3], spacing[3], affine[3][4];
     bool has_affine;
+    double forms_deg; /* as in cts_volume */
 } cts_nifti_header;
 
 /* Parse the first n bytes of a file. CTS_E_FORMAT, CTS_E_INPUT, CTS_E_LIMIT (over max_bytes), CTS_E_UNSUPPORTED; name

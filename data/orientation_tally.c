@@ -13,6 +13,7 @@ void cts_orientation_tally_add(cts_orientation_tally *t, const cts_preprocess_in
     t->n++;
     t->moved += strncmp(info->orientation, "as stored", 9) != 0;
     t->no_affine += !info->has_affine;
+    t->contradicted += info->forms_deg > CTS_OBLIQUE_DEG;
     if (info->oblique_deg > CTS_OBLIQUE_DEG) {
         t->oblique++;
         t->worst_deg = info->oblique_deg > t->worst_deg ? info->oblique_deg : t->worst_deg;
@@ -45,4 +46,7 @@ void cts_orientation_warning(cts_str *out, const cts_preprocess_info *info)
     else if (info->oblique_deg > CTS_OBLIQUE_DEG)
         cts_str_printf(out, "oblique by %.1f degrees: the axes go to the nearest ones, the volume is not turned",
                        info->oblique_deg);
+    if (info->forms_deg > CTS_OBLIQUE_DEG)
+        cts_str_printf(out, "%ssform and qform lie %.0f degrees apart: the sform is used", out->n ? "; " : "",
+                       info->forms_deg);
 }

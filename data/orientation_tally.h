@@ -20,7 +20,8 @@ typedef struct {
     int n_rows;
     size_t n, moved; /* volumes; those that were permuted or flipped */
     size_t no_affine, oblique;
-    double worst_deg; /* of the oblique ones */
+    double worst_deg;    /* of the oblique ones */
+    size_t contradicted; /* by their own qform */
 } cts_orientation_tally;
 
 void cts_orientation_tally_add(cts_orientation_tally *t, const cts_preprocess_info *info);

@@ -109,6 +109,7 @@ static int plan_geometry(job *t, const cts_recipe *r, const double spacing_xyz[3
     if (v->has_affine) {
         cts_volume_axis_codes(v, info->stored_codes);
         info->oblique_deg = cts_volume_oblique(v);
+        info->forms_deg = v->forms_deg;
     }
     for (int a = 0; a < 3; a++) {
         const cts_geometry_axis *p = &g.axis[a];

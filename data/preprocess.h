@@ -24,6 +24,7 @@ typedef struct {
     char stored_codes[4];      /* axis codes of the file; "" when it has no affine */
     bool has_affine;           /* false: neither sform nor qform, i, j, k were taken for x, y, z, nothing was flipped */
     double oblique_deg;        /* largest angle between a voxel axis and the world axis it was taken for */
+    double forms_deg;          /* angle between the file's sform and qform, 0 when it has one only */
     double spacing_zxy[3];     /* mm of the source that were used */
     int64_t stored_zxy[3];     /* voxels of the source */
     int64_t resampled_zxy[3];  /* size of the whole resampled volume */

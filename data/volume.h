@@ -18,6 +18,7 @@ typedef struct {
     double spacing[3];   /* mm along i, j, k; > 0 */
     bool has_affine;     /* false: the file had neither sform nor qform; affine is then diag(spacing) */
     double affine[3][4]; /* voxel (i,j,k,1) -> RAS mm */
+    double forms_deg;    /* largest angle between an axis of the sform, which is used, and of the qform; 0 = one only */
     cts_voxel_type type;
     void *voxels;        /* int16_t or float [dim[2]][dim[1]][dim[0]], owned, 64-byte aligned */
     double slope, inter; /* HU = slope * voxel + inter (the file's scl_slope and scl_inter, or 1 and 0) */

@@ -56,6 +56,9 @@ void cts_say_orientations(const char *label, const cts_orientation_tally *t)
                 "%s: %zu of %zu are oblique, up to %.1f degrees: the axes go to the nearest ones, the volumes are not "
                 "turned",
                 label, t->oblique, t->n, t->worst_deg);
+    if (t->contradicted)
+        cts_log(CTS_LOG_WARN, "%s: %zu of %zu have an sform and a qform that contradict each other: the sform is used",
+                label, t->contradicted, t->n);
     cts_str_free(&s);
 }
 

@@ -147,6 +147,7 @@ static void geometry(void **state)
     assert_true(v->has_affine && v->spacing[0] == 3 && v->spacing[1] == 2 && v->spacing[2] == 4 &&
                 v->affine[0][3] == 10);
     assert_true(v->pixdim[0] == 0.75);
+    assert_true(fabs(v->forms_deg - 90) < 1e-6); /* the qform leaves i and j in place */
     cts_volume_destroy(v);
     /* qform: a quarter turn about z, and a mirrored third axis */
     s.sform = 0;
@@ -156,6 +157,7 @@ static void geometry(void **state)
     v = load_spec(&s, &zero, 1, false);
     cts_volume_axis_codes(v, codes);
     assert_string_equal(codes, "ALI");
+    assert_true(v->forms_deg == 0); /* one form alone contradicts nothing */
     assert_true(v->spacing[0] == 0.75 && fabs(v->affine[1][0] - 0.75) < 1e-6 && fabs(v->affine[0][1] + 0.875) < 1e-6);
     assert_true(fabs(v->affine[2][2] + 1.5) < 1e-6 && v->affine[1][3] == 7);
     cts_volume_destroy(v);

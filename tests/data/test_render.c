@@ -178,6 +178,10 @@ static void facts(void **state)
     v->pixdim[0] = 1.5;
     assert_int_equal(cts_inspect_volume(&f, v, path, NULL), CTS_OK);
     assert_true(fabs(f.oblique_deg - 11.3) < 0.1 && warned(&f, "oblique") && warned(&f, "pixdim along i"));
+    assert_false(warned(&f, "qform"));
+    v->forms_deg = 180;
+    assert_int_equal(cts_inspect_volume(&f, v, path, NULL), CTS_OK);
+    assert_true(warned(&f, "sform and qform lie 180 degrees apart"));
     assert_int_equal(cts_inspect_volume(&f, v, "/nonexistent", NULL), CTS_E_IO);
     cts_volume_destroy(v);
     assert_int_equal(cts_remove_tree(dir), CTS_OK);
