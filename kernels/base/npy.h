@@ -1,5 +1,5 @@
-/* NumPy .npy files, written as version 1.0 in C order, and 8-bit PNG pictures: what scripts and people read. Target cts_formats.
- * SPDX-License-Identifier: MIT */
+/* NumPy .npy files, written as version 1.0 in C order, and 8-bit PNG pictures: what scripts and people read. Target
+ * cts_formats. SPDX-License-Identifier: MIT */
 #ifndef CTS_KERNELS_BASE_NPY_H
 #define CTS_KERNELS_BASE_NPY_H
 
