@@ -4,8 +4,8 @@
  *                                     the "ids" of the FILE.json beside the .npy (as `embed` writes it), or by the
  *                                     labels or reports CSV in its order; texts with a .json of their own go to the
  *                                     images of the same names, otherwise row i belongs to row i
- *   --scores FILE.npy                 probabilities [n, 18] of any classifier, rows named in the same way; its .json may
- *                                     say "labels" of the columns and "values": "logits", as --save-scores writes
+ *   --scores FILE.npy                 probabilities [n, 18] of any classifier, rows named in the same way; a .json
+ *                                     says "labels" of the columns and "values": "logits", as --save-scores writes
  *   --model with --volumes            the scans of a folder through a model; where scores alone are needed through
  *                                     several models, each by its classifier or by prompts (query/scorer.h)
  * A labels CSV, a reports CSV and a metadata CSV add to the rows they name. Vectors that are not of unit length are
