@@ -125,13 +125,13 @@ int cts_explainer_find(const cts_explainer *x, const char *name, size_t *label)
     cts_str names = {0};
     int rc;
 
-    for (size_t i = 0; i < cts_explainer_count(x); i++) {
+    for (size_t i = 0; i < cts_explainer_count(x); i++)
         if (!strcasecmp(cts_explainer_name(x, i), name) || !strcasecmp(cts_explainer_name(x, i), full)) {
             *label = i;
             return CTS_OK;
         }
+    for (size_t i = 0; i < cts_explainer_count(x); i++)
         cts_str_printf(&names, "%s%s", i ? ", " : "", cts_explainer_name(x, i));
-    }
     rc = cts_fail(CTS_E_MISMATCH, "finding: got \"%s\", allowed for this model: %s", name, cts_str_text(&names));
     cts_str_free(&names);
     return rc;
