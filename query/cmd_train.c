@@ -8,8 +8,8 @@
 #include "query/dataset_options.h"
 #include "query/orientation.h"
 #include "query/session.h"
-#include "query/train_presets.h"
-#include "query/train_run.h"
+#include "query/training/clip_run.h"
+#include "query/training/presets.h"
 
 typedef struct {
     cts_train_setup s;

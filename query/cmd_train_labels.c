@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/base/status.h"
-#include "query/label_options.h"
+#include "query/training/label_options.h"
 
 #define PROBE_BATCH 16
 #define PROBE_LR 1e-2

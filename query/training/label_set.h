@@ -1,7 +1,7 @@
 /* Data sets for supervised training: records with a volume file and labels, and how their volumes are loaded.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_LABEL_SET_H
-#define CTS_QUERY_LABEL_SET_H
+#ifndef CTS_QUERY_TRAINING_LABEL_SET_H
+#define CTS_QUERY_TRAINING_LABEL_SET_H
 
 #include "data/ct_rate.h"
 #include "data/orientation_tally.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/train_run.h"
+#include "query/training/clip_run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,8 +12,8 @@
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/dataset_options.h"
-#include "query/train_data.h"
-#include "query/train_parts.h"
+#include "query/training/data.h"
+#include "query/training/parts.h"
 
 #define QUANTISER "visual_transformer.vq._codebook.embed"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/label_validate.h"
+#include "query/training/label_validate.h"
 
 #include <stdlib.h>
 #include <string.h>

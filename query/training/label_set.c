@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/label_set.h"
+#include "query/training/label_set.h"
 
 #include <pthread.h>
 #include <stdlib.h>

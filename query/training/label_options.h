@@ -1,10 +1,10 @@
 /* Options that `train scroll` and `train probe` share, and what both print. SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_LABEL_OPTIONS_H
-#define CTS_QUERY_LABEL_OPTIONS_H
+#ifndef CTS_QUERY_TRAINING_LABEL_OPTIONS_H
+#define CTS_QUERY_TRAINING_LABEL_OPTIONS_H
 
 #include <argp.h>
 
-#include "query/label_run.h"
+#include "query/training/label_run.h"
 
 typedef struct {
     cts_label_setup s;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/train_parts.h"
+#include "query/training/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Data sets as pairs for training: records with a volume file and a report, their tokens, and the loader callbacks.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_TRAIN_DATA_H
-#define CTS_QUERY_TRAIN_DATA_H
+#ifndef CTS_QUERY_TRAINING_DATA_H
+#define CTS_QUERY_TRAINING_DATA_H
 
 #include "data/ct_rate.h"
 #include "data/orientation_tally.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/train_presets.h"
+#include "query/training/presets.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* What the trainings share in making a model: the recipe of its volumes, an encoder from a preset.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_TRAIN_PARTS_H
-#define CTS_QUERY_TRAIN_PARTS_H
+#ifndef CTS_QUERY_TRAINING_PARTS_H
+#define CTS_QUERY_TRAINING_PARTS_H
 
 #include "data/recipe.h"
 #include "encoders/model_dir.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/label_options.h"
+#include "query/training/label_options.h"
 
 #include <math.h>
 #include <stdio.h>

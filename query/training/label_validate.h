@@ -1,7 +1,7 @@
 /* Validation of a supervised training: logits of held-out records again and again, AUROC, loss, thresholds.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_LABEL_VALIDATE_H
-#define CTS_QUERY_LABEL_VALIDATE_H
+#ifndef CTS_QUERY_TRAINING_LABEL_VALIDATE_H
+#define CTS_QUERY_TRAINING_LABEL_VALIDATE_H
 
 #include "query/thresholds.h"
 #include "train/label_trainer.h"

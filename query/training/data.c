@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/train_data.h"
+#include "query/training/data.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/label_run.h"
+#include "query/training/label_run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,9 +13,9 @@
 #include "kernels/base/rng.h"
 #include "kernels/base/status.h"
 #include "query/dataset_options.h"
-#include "query/label_features.h"
-#include "query/label_model.h"
-#include "query/label_validate.h"
+#include "query/training/label_features.h"
+#include "query/training/label_model.h"
+#include "query/training/label_validate.h"
 #include "train/state.h"
 
 #define AUGMENT_STREAM 0x6175676d656e74u /* "augment" */

@@ -1,11 +1,11 @@
 /* The model of a supervised training run: new, or an existing one with a head for these labels.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_LABEL_MODEL_H
-#define CTS_QUERY_LABEL_MODEL_H
+#ifndef CTS_QUERY_TRAINING_LABEL_MODEL_H
+#define CTS_QUERY_TRAINING_LABEL_MODEL_H
 
 #include "encoders/features.h"
 #include "encoders/model_dir.h"
-#include "query/label_run.h"
+#include "query/training/label_run.h"
 
 typedef struct {
     cts_model *init; /* NULL = new; its weights are used in place */

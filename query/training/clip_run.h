@@ -4,8 +4,8 @@
  * Run folder: model/ (the model folder, written when training ends and at every checkpoint), checkpoints/, log.jsonl,
  * tokenizer file while training.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_TRAIN_RUN_H
-#define CTS_QUERY_TRAIN_RUN_H
+#ifndef CTS_QUERY_TRAINING_CLIP_RUN_H
+#define CTS_QUERY_TRAINING_CLIP_RUN_H
 
 #include "data/ct_rate.h"
 #include "data/recipe.h"
@@ -41,7 +41,7 @@ typedef struct {
     int64_t epochs;             /* > 0: steps = epochs * pairs / (batch * accumulate) */
 } cts_train_setup;
 
-/* The preset "ctsearch" (query/train_presets.h). docs/BENCHMARK.md has what it reaches. */
+/* The preset "ctsearch" (query/training/presets.h). docs/BENCHMARK.md has what it reaches. */
 cts_train_setup cts_train_defaults(void);
 
 typedef struct {

@@ -2,11 +2,11 @@
  * training volumes first, then validation, and features.json, which says by a digest what they are of. A volume that
  * cannot be loaded is a row of NaN.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_LABEL_FEATURES_H
-#define CTS_QUERY_LABEL_FEATURES_H
+#ifndef CTS_QUERY_TRAINING_LABEL_FEATURES_H
+#define CTS_QUERY_TRAINING_LABEL_FEATURES_H
 
 #include "encoders/tower.h"
-#include "query/label_set.h"
+#include "query/training/label_set.h"
 
 typedef struct {
     size_t n, width;

@@ -4,13 +4,13 @@
  * Run folder: model/ (the best model by validation macro AUROC, with thresholds.json; the last one without validation
  * data), checkpoints/, log.jsonl, and of a probe features.npy, features.json.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_LABEL_RUN_H
-#define CTS_QUERY_LABEL_RUN_H
+#ifndef CTS_QUERY_TRAINING_LABEL_RUN_H
+#define CTS_QUERY_TRAINING_LABEL_RUN_H
 
 #include "data/augment.h"
 #include "query/cli.h"
-#include "query/label_set.h"
 #include "query/thresholds.h"
+#include "query/training/label_set.h"
 #include "train/label_trainer.h"
 
 typedef enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/label_model.h"
+#include "query/training/label_model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/engine.h"
-#include "query/train_parts.h"
+#include "query/training/parts.h"
 
 #define HEAD "classifier."
 #define MOST_WEIGHT 1000.0

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query/label_features.h"
+#include "query/training/label_features.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* Whole training recipes by name; docs/TRAINING.md has the reasons of every field. Options replace single fields.
  * SPDX-License-Identifier: MIT */
-#ifndef CTS_QUERY_TRAIN_PRESETS_H
-#define CTS_QUERY_TRAIN_PRESETS_H
+#ifndef CTS_QUERY_TRAINING_PRESETS_H
+#define CTS_QUERY_TRAINING_PRESETS_H
 
-#include "query/train_run.h"
+#include "query/training/clip_run.h"
 
 typedef struct {
     const char *name, *about;
