@@ -5,27 +5,22 @@
 
 #include "kernels/base/status.h"
 #include "query/cmd_train_labels.h"
-#include "query/dataset_options.h"
 #include "query/orientation.h"
 #include "query/session.h"
 #include "query/training/clip_run.h"
+#include "query/training/loop_options.h"
 #include "query/training/presets.h"
 
 typedef struct {
     cts_train_setup s;
     const cts_train_preset *preset;
     int model_key; /* of an option that shapes a new model; 0 = none was given */
-    double spacing[3], size[3], window[2];
-    bool free_recipe;
-    double minutes;
-    cts_dataset_paths data;
+    cts_loop_options run;
 } options;
 
 enum {
-    KEY_VAL_REPORTS = 0x2000,
-    KEY_VAL_LABELS,
-    KEY_VAL_METADATA,
-    KEY_VAL_VOLUMES,
+    KEY_PRESET = 0x2000,
+    KEY_VAL_REPORTS,
     KEY_INIT,
     KEY_IMAGE,
     KEY_TEXT,
@@ -33,62 +28,25 @@ enum {
     KEY_KIND,
     KEY_VOCAB,
     KEY_LATENT,
+    KEY_CODEBOOK,
+    KEY_REDUCTION,
     KEY_TEMPERATURE,
     KEY_SCALE,
     KEY_DROPOUT,
     KEY_POOLING,
     KEY_TEXT_INIT,
     KEY_NO_NORM,
-    KEY_RECIPE,
-    KEY_SPACING,
-    KEY_SIZE,
     KEY_WINDOW,
     KEY_LOSS,
-    KEY_BATCH,
-    KEY_ACCUMULATE,
-    KEY_STEPS,
-    KEY_EPOCHS,
-    KEY_LR,
-    KEY_MIN_LR,
-    KEY_WARMUP,
-    KEY_SCHEDULE,
-    KEY_DECAY,
-    KEY_BETAS,
-    KEY_CLIP,
     KEY_TOKENS,
     KEY_DRAW,
-    KEY_IMPRESSIONS,
-    KEY_NO_SHUFFLE,
-    KEY_RECOMPUTE,
-    KEY_EVAL,
-    KEY_SAVE,
-    KEY_MINUTES,
-    KEY_RESUME,
-    KEY_CACHE,
-    KEY_LOADERS,
-    KEY_KEEP,
-    KEY_PRESET,
-    KEY_CODEBOOK,
-    KEY_REDUCTION
+    KEY_IMPRESSIONS
 };
 
 static const struct argp_option argp_options[] = {
-    {NULL, 0, NULL, 0, "Run:", 1},
-    {"out", 'o', "DIR", 0, "Run folder: model/, checkpoints/, log.jsonl (needed)", 1},
     {"preset", KEY_PRESET, "NAME", 0,
-     "Defaults of everything below: ctsearch (ours, the default) or dcformer-published; see docs/TRAINING.md", 1},
-    {"resume", KEY_RESUME, NULL, 0, "Go on from the newest checkpoint in the run folder", 1},
-    {"steps", KEY_STEPS, "N", 0, "Optimiser steps (default 1000)", 1},
-    {"epochs", KEY_EPOCHS, "N", 0, "Instead of --steps: passes over the pairs", 1},
-    {"minutes", KEY_MINUTES, "M", 0, "Lower the number of steps so that the loop takes at most this long", 1},
-    {"eval-every", KEY_EVAL, "N", 0, "Steps between validations and model saves (default: only at the end)", 1},
-    {"save-every", KEY_SAVE, "N", 0, "Steps between checkpoints (default: only at the end and when interrupted)", 1},
-    {"keep", KEY_KEEP, "N", 0, "Checkpoints kept (default 2)", 1},
-    {NULL, 0, NULL, 0, "Validation data:", 3},
+     "Defaults of everything below: ctsearch (ours, the default) or dcformer-published; see docs/TRAINING.md", 2},
     {"val-reports", KEY_VAL_REPORTS, "CSV", 0, "Reports of the validation volumes", 3},
-    {"val-labels", KEY_VAL_LABELS, "CSV", 0, "Their labels, for zero-shot AUROC", 3},
-    {"val-metadata", KEY_VAL_METADATA, "CSV", 0, "Their metadata", 3},
-    {"val-volumes", KEY_VAL_VOLUMES, "DIR", 0, "Their files", 3},
     {NULL, 0, NULL, 0, "Model:", 4},
     {"init", KEY_INIT, "MODEL", 0, "Start from this model folder: weights, configuration, tokenizer and recipe are its",
      4},
@@ -107,33 +65,14 @@ static const struct argp_option argp_options[] = {
      4},
     {"text-init", KEY_TEXT_INIT, "X", 0, "Standard deviation of its initial weights (default 0.05; BERT: 0.02)", 4},
     {"no-projection-norm", KEY_NO_NORM, NULL, 0, "No batch norm before a new model's projections, as published", 4},
-    {NULL, 0, NULL, 0, "Volumes:", 5},
-    {"recipe", KEY_RECIPE, "NAME|FILE.json", 0, "Named preprocessing, such as dcformer-512 (the default)", 5},
-    {"size", KEY_SIZE, "Z,X,Y", 0, "Free recipe: voxels of the tensor", 5},
-    {"spacing", KEY_SPACING, "Z,X,Y", 0, "Free recipe: mm; 0,0,0 fits the whole field of view into the size (default)",
-     5},
-    {"window", KEY_WINDOW, "LO,HI", 0, "Free recipe: HU window that becomes -1..1 (default -1000,1000)", 5},
-    {"cache-mb", KEY_CACHE, "N", 0, "Keep prepared volumes in memory up to this (default 2048)", 5},
-    {"loaders", KEY_LOADERS, "N", 0, "Threads that read volumes ahead (default 2)", 5},
-    {NULL, 0, NULL, 0, "Optimisation:", 6},
-    {"loss", KEY_LOSS, "KIND", 0, "infonce, dcformer (published form) or siglip (default infonce)", 6},
-    {"batch", KEY_BATCH, "N", 0, "Pairs that are each other's negatives (default 16)", 6},
-    {"accumulate", KEY_ACCUMULATE, "N", 0, "Batches a step; negatives stay those of one batch (default 1)", 6},
-    {"lr", KEY_LR, "X", 0, "Peak learning rate (default 1e-3)", 6},
-    {"min-lr", KEY_MIN_LR, "X", 0, "Learning rate at the end of the cosine (default 1e-5)", 6},
-    {"warmup", KEY_WARMUP, "N", 0, "Steps of linear warm-up (default 50)", 6},
-    {"schedule", KEY_SCHEDULE, "KIND", 0, "cosine or constant (default cosine)", 6},
-    {"weight-decay", KEY_DECAY, "X", 0, "On weights, not on biases and norms (default 0.1)", 6},
-    {"betas", KEY_BETAS, "B1,B2", 0, "Of AdamW (default 0.9,0.98)", 6},
-    {"clip", KEY_CLIP, "X", 0, "Largest gradient norm; 0 = no clipping (default 1)", 6},
-    {"max-tokens", KEY_TOKENS, "N", 0, "Longest text (default 256)", 6},
+    {"window", KEY_WINDOW, "LO,HI", 0, "The same as --hu-window", 6},
+    {"loss", KEY_LOSS, "KIND", 0, "infonce, dcformer (published form) or siglip (default infonce)", 7},
+    {"max-tokens", KEY_TOKENS, "N", 0, "Longest text (default 256)", 7},
     CTS_OPTION_REPORT_TEXT,
     {"text-draw", KEY_DRAW, "KIND", 0,
-     "sentences: a part of the report, another each epoch; report: all of it (default sentences)", 6},
+     "sentences: a part of the report, another each epoch; report: all of it (default sentences)", 7},
     {"impression-epochs", KEY_IMPRESSIONS, "N", 0,
-     "Of sentence draws: first epochs that read impressions only; then both (default 4)", 6},
-    {"no-shuffle", KEY_NO_SHUFFLE, NULL, 0, "Take the pairs in CSV order, epoch after epoch", 6},
-    {"recompute", KEY_RECOMPUTE, NULL, 0, "Keep less for backward: less memory, more time", 6},
+     "Of sentence draws: first epochs that read impressions only; then both (default 4)", 7},
     {0}};
 
 static const char *option_name(int key)
@@ -219,145 +158,39 @@ static error_t parse_model(options *o, int key, char *arg, struct argp_state *st
     }
 }
 
-static error_t parse_volumes(options *o, int key, char *arg, struct argp_state *state)
-{
-    switch (key) {
-    case CTS_KEY_REPORT_TEXT:
-        o->s.report_text = arg;
-        return 0;
-    case KEY_RECIPE:
-        if (cts_recipe_open(&o->s.recipe, arg))
-            argp_error(state, "--recipe: %s", cts_error());
-        o->s.recipe_given = true;
-        return 0;
-    case KEY_SIZE:
-        cts_cli_doubles(state, "--size", arg, o->size, 3, 1, 4096);
-        o->free_recipe = true;
-        return 0;
-    case KEY_SPACING:
-        cts_cli_doubles(state, "--spacing", arg, o->spacing, 3, 0, 100);
-        o->free_recipe = true;
-        return 0;
-    case KEY_WINDOW:
-        cts_cli_doubles(state, "--window", arg, o->window, 2, -32768, 32767);
-        o->free_recipe = true;
-        return 0;
-    case KEY_CACHE:
-        o->s.clip.loop.cache_bytes = (size_t)cts_cli_int(state, "--cache-mb", arg, 0, 1 << 20) << 20;
-        return 0;
-    case KEY_LOADERS:
-        o->s.clip.loop.loader_threads = (int)cts_cli_int(state, "--loaders", arg, 1, 256);
-        return 0;
-    case KEY_VAL_REPORTS:
-        o->s.valid.reports = arg;
-        return 0;
-    case KEY_VAL_LABELS:
-        o->s.valid.labels = arg;
-        return 0;
-    case KEY_VAL_METADATA:
-        o->s.valid.metadata = arg;
-        return 0;
-    case KEY_VAL_VOLUMES:
-        o->s.valid.volumes = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
+/* The preset, what is read of volumes and reports, and the loss. */
 static error_t parse_run(options *o, int key, char *arg, struct argp_state *state)
 {
-    cts_clip_train_config *c = &o->s.clip;
+    cts_train_setup *s = &o->s;
 
     switch (key) {
-    case 'o':
-        o->s.out = arg;
-        return 0;
     case KEY_PRESET:
         if (!o->preset || strcmp(arg, o->preset->name))
             argp_error(state, "--preset: got %s, allowed: one of them, the option's name written out", arg);
         return 0;
-    case KEY_RESUME:
-        c->loop.resume = true;
+    case KEY_VAL_REPORTS:
+        o->run.valid.reports = arg;
         return 0;
-    case KEY_STEPS:
-        c->loop.schedule.steps = cts_cli_int(state, "--steps", arg, 1, INT32_MAX);
+    case KEY_WINDOW:
+        cts_cli_doubles(state, "--window", arg, o->run.hu_window, 2, -32768, 32767);
+        o->run.free_recipe = true;
         return 0;
-    case KEY_EPOCHS:
-        o->s.epochs = cts_cli_int(state, "--epochs", arg, 1, 1 << 20);
+    case CTS_KEY_REPORT_TEXT:
+        s->report_text = arg;
         return 0;
-    case KEY_MINUTES:
-        o->minutes = cts_cli_double(state, "--minutes", arg, 0.01, 1e6);
-        return 0;
-    case KEY_EVAL:
-        c->loop.eval_every = cts_cli_int(state, "--eval-every", arg, 1, INT32_MAX);
-        return 0;
-    case KEY_SAVE:
-        c->loop.save_every = cts_cli_int(state, "--save-every", arg, 1, INT32_MAX);
-        return 0;
-    case KEY_KEEP:
-        c->loop.keep = (int)cts_cli_int(state, "--keep", arg, 1, 1 << 20);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static error_t parse_optimiser(options *o, int key, char *arg, struct argp_state *state)
-{
-    cts_clip_train_config *c = &o->s.clip;
-    double betas[2];
-
-    switch (key) {
     case KEY_LOSS:
-        if (cts_loss_kind_parse(&c->loss, arg))
+        if (cts_loss_kind_parse(&s->clip.loss, arg))
             argp_error(state, "--loss: %s", cts_error());
         return 0;
-    case KEY_BATCH:
-        c->loop.batch = cts_cli_int(state, "--batch", arg, 2, 1 << 16);
-        return 0;
-    case KEY_ACCUMULATE:
-        c->loop.accumulate = cts_cli_int(state, "--accumulate", arg, 1, 1 << 16);
-        return 0;
-    case KEY_LR:
-        c->loop.schedule.lr = cts_cli_double(state, "--lr", arg, 0, 10);
-        return 0;
-    case KEY_MIN_LR:
-        c->loop.schedule.min_lr = cts_cli_double(state, "--min-lr", arg, 0, 10);
-        return 0;
-    case KEY_WARMUP:
-        c->loop.schedule.warmup = cts_cli_int(state, "--warmup", arg, 0, INT32_MAX);
-        return 0;
-    case KEY_SCHEDULE:
-        if (cts_schedule_parse(&c->loop.schedule.kind, arg))
-            argp_error(state, "%s", cts_error());
-        return 0;
-    case KEY_DECAY:
-        c->loop.adamw.weight_decay = cts_cli_double(state, "--weight-decay", arg, 0, 10);
-        return 0;
-    case KEY_BETAS:
-        cts_cli_doubles(state, "--betas", arg, betas, 2, 0, 0.999999);
-        c->loop.adamw.beta1 = betas[0];
-        c->loop.adamw.beta2 = betas[1];
-        return 0;
-    case KEY_CLIP:
-        c->loop.adamw.clip = cts_cli_double(state, "--clip", arg, 0, 1e9);
-        return 0;
     case KEY_TOKENS:
-        c->max_tokens = cts_cli_int(state, "--max-tokens", arg, 8, 8192);
+        s->clip.max_tokens = cts_cli_int(state, "--max-tokens", arg, 8, 8192);
         return 0;
     case KEY_DRAW:
-        if (cts_draw_kind_parse(&o->s.draw, arg))
+        if (cts_draw_kind_parse(&s->draw, arg))
             argp_error(state, "%s", cts_error());
         return 0;
     case KEY_IMPRESSIONS:
-        o->s.impressions = cts_cli_int(state, "--impression-epochs", arg, 0, 1 << 20);
-        return 0;
-    case KEY_NO_SHUFFLE:
-        c->loop.shuffle = false;
-        return 0;
-    case KEY_RECOMPUTE:
-        c->recompute = true;
+        s->impressions = cts_cli_int(state, "--impression-epochs", arg, 0, 1 << 20);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -366,36 +199,14 @@ static error_t parse_optimiser(options *o, int key, char *arg, struct argp_state
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    static error_t (*const groups[])(options *, int, char *, struct argp_state *) = {parse_run, parse_model,
-                                                                                     parse_volumes, parse_optimiser};
     options *o = state->input;
 
     if (key == ARGP_KEY_END) {
-        if (!o->s.out)
-            argp_error(state, "--out: needed, the run folder");
-        if (o->free_recipe && o->s.recipe_given)
-            argp_error(state, "--recipe and --size/--spacing/--window: got both, allowed: one of them");
-        if (o->free_recipe && o->size[0] == 0)
-            argp_error(state, "--size: needed with --spacing or --window");
         if (o->s.init && o->model_key)
             argp_error(state, "--%s with --init: the model in %s keeps its own", option_name(o->model_key), o->s.init);
         return 0;
     }
-    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
-        if (groups[i](o, key, arg, state) == 0)
-            return 0;
-    return ARGP_ERR_UNKNOWN;
-}
-
-static int choose_recipe(options *o)
-{
-    int64_t size[3] = {(int64_t)o->size[0], (int64_t)o->size[1], (int64_t)o->size[2]};
-
-    if (o->free_recipe) {
-        o->s.recipe_given = true;
-        return cts_recipe_free(&o->s.recipe, "free", o->spacing, size, o->window);
-    }
-    return o->s.recipe_given ? CTS_OK : cts_recipe_find(&o->s.recipe, "dcformer-512");
+    return parse_model(o, key, arg, state) ? parse_run(o, key, arg, state) : 0;
 }
 
 /* The preset's fields, before any option is read and wherever --preset stands. */
@@ -414,6 +225,17 @@ static int apply_preset(options *o, int argc, char **argv)
     o->s = o->preset->setup;
     o->s.constant_temperature = o->preset->published;
     return CTS_OK;
+}
+
+static void take_run(options *o)
+{
+    o->s.train = o->run.train;
+    o->s.valid = o->run.valid;
+    o->s.out = o->run.out;
+    o->s.epochs = o->run.epochs;
+    o->s.recipe = o->run.recipe;
+    o->s.recipe_given = o->run.recipe_given;
+    o->s.clip.recompute = o->run.recompute;
 }
 
 static int print_summary(const cts_train_summary *sum, const cts_common *common)
@@ -450,7 +272,7 @@ static int print_summary(const cts_train_summary *sum, const cts_common *common)
 
 static int run_clip(int argc, char **argv)
 {
-    options o = {.window = {-1000, 1000}};
+    options o = {.run = {.loop = &o.s.clip.loop, .least_batch = 2, .default_recipe = "dcformer-512"}};
     cts_train_summary sum;
     cts_runtime rt = {0};
     cts_common common;
@@ -467,13 +289,12 @@ static int run_clip(int argc, char **argv)
              "      --val-reports valid_reports.csv --val-labels valid_labels.csv --val-volumes valid/ \\\n"
              "      --size 64,96,96 --epochs 20 --batch 16 --out runs/first\n\n"
              "Ctrl-C saves a checkpoint and leaves; --resume goes on to the bit.",
-             &o, &common, &cts_dataset_argp, &o.data)) ||
-        (rc = choose_recipe(&o)))
+             &o, &common, &cts_loop_argp, &o.run)) ||
+        (rc = cts_loop_options_finish(&o.run)))
         return rc;
-    if (!o.data.reports || !o.data.volumes)
+    if (!o.run.train.reports || !o.run.train.volumes)
         return cts_fail(CTS_E_USAGE, "%s: --reports and --volumes are needed: pairs of a report and a volume", argv[0]);
-    o.s.train = o.data;
-    o.s.clip.loop.time_budget = 60.0 * o.minutes;
+    take_run(&o);
     if (!(rc = cts_runtime_open(&rt, &common)))
         rc = cts_train_run(&o.s, &common, &rt, &sum);
     cts_runtime_close(&rt);

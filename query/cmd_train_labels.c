@@ -1,16 +1,22 @@
 /* `ctsearch train scroll` and `ctsearch train probe`. SPDX-License-Identifier: MIT */
 #include "query/cmd_train_labels.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/base/check.h"
 #include "kernels/base/status.h"
 #include "query/training/label_options.h"
 
+/* Of a probe: vectors pass the loop, and then, when it tunes or drifts, volumes. Its epochs are the published ones. */
+#define PROBE_EPOCHS 17
 #define PROBE_BATCH 16
 #define PROBE_LR 1e-2
-#define TUNE_BATCH 4 /* volumes pass */
+#define TUNE_BATCH 4
 #define TUNE_LR 1e-4
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
 
 typedef struct {
     cts_label_options all;
@@ -76,14 +82,34 @@ static const struct argp_option scroll_options[] = {
     {"dropouts", KEY_DROPOUTS, "P,A,H", 0, "Dropout of projection, attention and head (default 0.2,0.1,0.5)", 1},
     {0}};
 
+/* Those that are one whole number. */
+static const struct {
+    int key;
+    const char *name;
+    size_t at; /* in options */
+    int64_t least, most;
+} numbers[] = {
+    {KEY_TRIPLETS, "--triplets", offsetof(options, triplets), 1, 1365},
+    {KEY_WIDTH, "--width", offsetof(options, all.s.width), 1, 4096},
+    {KEY_EMBED, "--embed-dim", offsetof(options, all.s.embed), 1, 65536},
+    {KEY_WINDOW, "--window", offsetof(options, all.s.window), 0, 1 << 20},
+    {KEY_HEADS, "--heads", offsetof(options, all.s.heads), 1, 1024},
+    {KEY_BLOCKS, "--blocks", offsetof(options, all.s.blocks), 1, 256},
+};
+
 static error_t parse_scroll(int key, char *arg, struct argp_state *state)
 {
     options *o = state->input;
     cts_label_setup *s = &o->all.s;
 
+    for (size_t i = 0; i < CTS_COUNT(numbers); i++)
+        if (numbers[i].key == key) {
+            int64_t v = cts_cli_int(state, numbers[i].name, arg, numbers[i].least, numbers[i].most);
+
+            memcpy((char *)o + numbers[i].at, &v, sizeof v);
+            return 0;
+        }
     switch (key) {
-    case ARGP_KEY_INIT:
-        return 0;
     case KEY_INIT:
         s->init = arg;
         return 0;
@@ -92,24 +118,6 @@ static error_t parse_scroll(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_ENCODER:
         s->encoder = arg;
-        return 0;
-    case KEY_TRIPLETS:
-        o->triplets = cts_cli_int(state, "--triplets", arg, 1, 1365);
-        return 0;
-    case KEY_WIDTH:
-        s->width = cts_cli_int(state, "--width", arg, 1, 4096);
-        return 0;
-    case KEY_EMBED:
-        s->embed = cts_cli_int(state, "--embed-dim", arg, 1, 65536);
-        return 0;
-    case KEY_WINDOW:
-        s->window = cts_cli_int(state, "--window", arg, 0, 1 << 20);
-        return 0;
-    case KEY_HEADS:
-        s->heads = cts_cli_int(state, "--heads", arg, 1, 1024);
-        return 0;
-    case KEY_BLOCKS:
-        s->blocks = cts_cli_int(state, "--blocks", arg, 1, 256);
         return 0;
     case KEY_DROPOUTS:
         cts_cli_doubles(state, "--dropouts", arg, s->dropouts, 3, 0, 0.95);
@@ -132,11 +140,11 @@ static int check_scroll(const options *o)
             "--init with --encoder, --triplets, --width, --embed-dim, --window, --heads, --blocks, --dropouts or "
             "--init-trunk: the model in %s keeps its own",
             s->init);
-    if (o->triplets && (o->all.free_recipe || s->recipe_given))
+    if (o->triplets && (o->all.run.free_recipe || o->all.run.recipe_given))
         return cts_fail(CTS_E_USAGE, "--triplets with --size or --recipe: got both, allowed: one of them");
-    if (o->all.free_recipe && !s->init && !strcmp(s->encoder, "ct-scroll") && (int64_t)o->all.size[0] % 3 != 0)
+    if (o->all.run.free_recipe && !s->init && !strcmp(s->encoder, "ct-scroll") && (int64_t)o->all.run.size[0] % 3 != 0)
         return cts_fail(CTS_E_USAGE, "--size: got %lld slices, allowed: multiples of 3, CT-Scroll reads them by three",
-                        (long long)o->all.size[0]);
+                        (long long)o->all.run.size[0]);
     return CTS_OK;
 }
 
@@ -156,21 +164,25 @@ static int set_triplets(options *o)
 
 int cts_train_scroll(int argc, char **argv)
 {
-    options o = {.all = {.s = defaults(), .hu_window = {-1000, 1000}}};
+    options o = {.all = {.s = defaults(), .run = {.loop = &o.all.s.label.loop, .default_recipe = "ctscroll"}}};
     cts_common common;
     int rc;
 
     if ((rc = cts_cli_parse_with(
              argc, argv, scroll_options, parse_scroll, NULL,
              "Train a CT-Scroll, or another image encoder with a linear head, to tell the findings of a scan. The "
-             "schedule is the paper's: batch 4, 50,000 steps, warm-up over 40 % of them, cosine, at most 1e-4."
+             "schedule is the paper's: batch 4, 50,000 steps, warm-up over 40 % of them, cosine, at most 1e-4. With "
+             "validation data the best model by macro AUROC is kept, and its thresholds are fitted."
              "\vExample:\n  ctsearch train scroll --labels train_labels.csv --volumes train/ --val-labels "
              "valid_labels.csv \\\n      --val-volumes valid/ --size 48,96,96 --width 16 --embed-dim 64 --lr 1e-3 "
              "--minutes 20 --out runs/scroll\n\n"
              "Ctrl-C saves a checkpoint and leaves; --resume goes on to the bit.",
              &o, &common, &cts_label_argp, &o.all)) ||
-        (rc = check_scroll(&o)) || (rc = cts_label_options_finish(&o.all, o.all.s.init ? NULL : "ctscroll")) ||
-        (rc = set_triplets(&o)))
+        (rc = check_scroll(&o)))
+        return rc;
+    if (o.all.s.init)
+        o.all.run.default_recipe = NULL;
+    if ((rc = cts_label_options_finish(&o.all)) || (rc = set_triplets(&o)))
         return rc;
     return cts_label_command(&o.all, &common);
 }
@@ -192,8 +204,6 @@ static error_t parse_probe(int key, char *arg, struct argp_state *state)
     options *o = state->input;
 
     switch (key) {
-    case ARGP_KEY_INIT:
-        return 0;
     case KEY_MODEL:
         o->all.s.init = arg;
         return 0;
@@ -219,7 +229,12 @@ static error_t parse_probe(int key, char *arg, struct argp_state *state)
 
 int cts_train_probe(int argc, char **argv)
 {
-    options o = {.all = {.s = defaults(), .hu_window = {-1000, 1000}}};
+    options o = {
+        .all = {.s = defaults(),
+                .run = {.loop = &o.all.s.label.loop,
+                        .default_steps = TEXT_OF(PROBE_EPOCHS) " epochs",
+                        .default_batch = TEXT_OF(PROBE_BATCH) "; " TEXT_OF(TUNE_BATCH) " where the encoder runs",
+                        .default_lr = TEXT_OF(PROBE_LR) "; " TEXT_OF(TUNE_LR) " with --finetune"}}};
     cts_loop_config *c = &o.all.s.label.loop;
     cts_common common;
     int rc;
@@ -231,8 +246,8 @@ int cts_train_probe(int argc, char **argv)
              argc, argv, probe_options, parse_probe, NULL,
              "Train a linear head on the image encoder of a model: 17 epochs, positive weights and clipping as "
              "published, relu and dropout 0.3 on the embedding of a pair. The frozen encoder runs once over each "
-             "volume; "
-             "its vectors are kept in the run folder."
+             "volume; its vectors are kept in the run folder. With validation data "
+             "the best model by macro AUROC is kept, and its thresholds are fitted."
              "\vExample:\n  ctsearch train probe --model runs/first --labels train_labels.csv --volumes train/ \\\n"
              "      --val-labels valid_labels.csv --val-volumes valid/ --out runs/probe\n"
              "  ctsearch train probe --model runs/first --finetune --init-head runs/probe ... --out runs/tuned",
@@ -243,13 +258,13 @@ int cts_train_probe(int argc, char **argv)
         return cts_fail(CTS_E_USAGE,
                         "--augment: a frozen encoder runs once over each volume; allowed with --finetune and "
                         "--drift");
-    if (!o.all.batch_given)
+    if (!o.all.run.batch_given)
         c->batch = o.all.s.mode == CTS_LABEL_HEAD ? PROBE_BATCH : TUNE_BATCH;
-    if (!o.all.lr_given)
+    if (!o.all.run.lr_given)
         c->schedule.lr = o.finetune ? TUNE_LR : PROBE_LR;
-    if (!o.all.steps_given && !o.all.s.epochs)
-        o.all.s.epochs = 17;
-    if ((rc = cts_label_options_finish(&o.all, NULL)))
+    if (!o.all.run.steps_given && !o.all.run.epochs)
+        o.all.run.epochs = PROBE_EPOCHS;
+    if ((rc = cts_label_options_finish(&o.all)))
         return rc;
     return cts_label_command(&o.all, &common);
 }

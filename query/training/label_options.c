@@ -3,155 +3,44 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/base/status.h"
-#include "query/dataset_options.h"
 #include "query/orientation.h"
 
 enum {
-    KEY_VAL_LABELS = 0x2300,
-    KEY_VAL_METADATA,
-    KEY_VAL_VOLUMES,
-    KEY_RESUME,
-    KEY_STEPS,
-    KEY_EPOCHS,
-    KEY_MINUTES,
-    KEY_EVAL,
-    KEY_SAVE,
-    KEY_KEEP,
-    KEY_FINDINGS,
+    KEY_FINDINGS = 0x2300,
     KEY_POS_WEIGHT,
     KEY_BALANCE,
     KEY_HEAD_INPUT,
     KEY_HEAD_RELU,
     KEY_HEAD_DROPOUT,
-    KEY_RECIPE,
-    KEY_SIZE,
-    KEY_SPACING,
-    KEY_HU_WINDOW,
-    KEY_AUGMENT,
-    KEY_CACHE,
-    KEY_LOADERS,
-    KEY_BATCH,
-    KEY_ACCUMULATE,
-    KEY_LR,
-    KEY_MIN_LR,
-    KEY_WARMUP,
-    KEY_SCHEDULE,
-    KEY_DECAY,
-    KEY_BETAS,
-    KEY_CLIP,
-    KEY_NO_SHUFFLE,
-    KEY_RECOMPUTE
+    KEY_AUGMENT
 };
 
 static const struct argp_option options[] = {
-    {NULL, 0, NULL, 0, "Run:", 2},
-    {"out", 'o', "DIR", 0, "Run folder: model/, checkpoints/, log.jsonl (needed)", 2},
-    {"resume", KEY_RESUME, NULL, 0, "Go on from the newest checkpoint in the run folder", 2},
-    {"steps", KEY_STEPS, "N", 0, "Optimiser steps", 2},
-    {"epochs", KEY_EPOCHS, "N", 0, "Instead of --steps: passes over the volumes", 2},
-    {"minutes", KEY_MINUTES, "M", 0, "Lower the number of steps so that the loop takes at most this long", 2},
-    {"eval-every", KEY_EVAL, "N", 0, "Steps between validations (default: ten times a run)", 2},
-    {"save-every", KEY_SAVE, "N", 0, "Steps between checkpoints (default: only at the end and when interrupted)", 2},
-    {"keep", KEY_KEEP, "N", 0, "Checkpoints kept (default 2)", 2},
-    {NULL, 0, NULL, 0, "Validation data (the best model by macro AUROC is kept, thresholds are fitted):", 3},
-    {"val-labels", KEY_VAL_LABELS, "CSV", 0, "Labels of the validation volumes", 3},
-    {"val-volumes", KEY_VAL_VOLUMES, "DIR", 0, "Their files", 3},
-    {"val-metadata", KEY_VAL_METADATA, "CSV", 0, "Their metadata", 3},
     {NULL, 0, NULL, 0, "Labels:", 4},
     {"findings", KEY_FINDINGS, "LIST", 0, "Only these of the 18, separated by commas", 4},
     {"pos-weight", KEY_POS_WEIGHT, "KIND", 0,
      "Weight of a positive cell: none, balanced (negatives per positive), published (DCFormer's list) or a JSON file "
-     "of "
-     "finding and weight",
+     "of finding and weight",
      4},
     {"balance", KEY_BALANCE, NULL, 0, "Class-balanced draws: volumes with rare findings come more often", 4},
     {"head-input", KEY_HEAD_INPUT, "KIND", 0, "A linear head on the encoder's vector or on the embedding", 4},
     {"head-relu", KEY_HEAD_RELU, "YES|NO", 0, "A relu before that head", 4},
     {"head-dropout", KEY_HEAD_DROPOUT, "P", 0, "Dropout before that head", 4},
-    {NULL, 0, NULL, 0, "Volumes:", 6},
-    {"recipe", KEY_RECIPE, "NAME|FILE.json", 0, "Named preprocessing, such as ctscroll", 6},
-    {"size", KEY_SIZE, "Z,X,Y", 0, "Free recipe: voxels of the tensor", 6},
-    {"spacing", KEY_SPACING, "Z,X,Y", 0, "Free recipe: mm; 0,0,0 fits the whole field of view into the size (default)",
-     6},
-    {"hu-window", KEY_HU_WINDOW, "LO,HI", 0, "Free recipe: HU window that becomes -1..1 (default -1000,1000)", 6},
     {"augment", KEY_AUGMENT, "LIST", 0,
      "Random variants: none, default, or a list of shift=X, rotate=X, noise=X, jitter=X, flip", 6},
-    {"cache-mb", KEY_CACHE, "N", 0,
-     "Keep prepared volumes in memory up to this, training and validation each (default "
-     "2048)",
-     6},
-    {"loaders", KEY_LOADERS, "N", 0, "Threads that read volumes ahead (default 2)", 6},
-    {NULL, 0, NULL, 0, "Optimisation:", 7},
-    {"batch", KEY_BATCH, "N", 0, "Volumes a micro-batch", 7},
-    {"accumulate", KEY_ACCUMULATE, "N", 0, "Micro-batches a step (default 1)", 7},
-    {"lr", KEY_LR, "X", 0, "Peak learning rate", 7},
-    {"min-lr", KEY_MIN_LR, "X", 0, "Learning rate at the end of the cosine (default 0)", 7},
-    {"warmup", KEY_WARMUP, "N|P%", 0, "Linear warm-up: steps, or a part of all steps", 7},
-    {"schedule", KEY_SCHEDULE, "KIND", 0, "cosine or constant (default cosine)", 7},
-    {"weight-decay", KEY_DECAY, "X", 0, "On weights, not on biases and norms (default 0.01)", 7},
-    {"betas", KEY_BETAS, "B1,B2", 0, "Of AdamW (default 0.9,0.999)", 7},
-    {"clip", KEY_CLIP, "X", 0, "Largest gradient norm; 0 = no clipping", 7},
-    {"no-shuffle", KEY_NO_SHUFFLE, NULL, 0, "Take the volumes in CSV order, epoch after epoch", 7},
-    {"recompute", KEY_RECOMPUTE, NULL, 0, "Keep less for backward: less memory, more time", 7},
     {0}};
-
-static error_t parse_run(cts_label_options *o, int key, char *arg, struct argp_state *state)
-{
-    cts_loop_config *c = &o->s.label.loop;
-
-    switch (key) {
-    case 'o':
-        o->s.out = arg;
-        return 0;
-    case KEY_RESUME:
-        c->resume = true;
-        return 0;
-    case KEY_STEPS:
-        c->schedule.steps = cts_cli_int(state, "--steps", arg, 1, INT32_MAX);
-        o->steps_given = true;
-        return 0;
-    case KEY_EPOCHS:
-        o->s.epochs = cts_cli_int(state, "--epochs", arg, 1, 1 << 20);
-        return 0;
-    case KEY_MINUTES:
-        o->minutes = cts_cli_double(state, "--minutes", arg, 0.01, 1e6);
-        return 0;
-    case KEY_EVAL:
-        c->eval_every = cts_cli_int(state, "--eval-every", arg, 1, INT32_MAX);
-        return 0;
-    case KEY_SAVE:
-        c->save_every = cts_cli_int(state, "--save-every", arg, 1, INT32_MAX);
-        return 0;
-    case KEY_KEEP:
-        c->keep = (int)cts_cli_int(state, "--keep", arg, 1, 1 << 20);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 static error_t parse_labels(cts_label_options *o, int key, char *arg, struct argp_state *state)
 {
     switch (key) {
-    case KEY_VAL_LABELS:
-        o->s.valid.labels = arg;
-        return 0;
-    case KEY_VAL_METADATA:
-        o->s.valid.metadata = arg;
-        return 0;
-    case KEY_VAL_VOLUMES:
-        o->s.valid.volumes = arg;
-        return 0;
     case KEY_FINDINGS:
         o->s.findings = arg;
         return 0;
     case KEY_POS_WEIGHT:
         o->s.pos_weight = arg;
-        o->weights_given = true;
         return 0;
     case KEY_BALANCE:
         o->s.balance = true;
@@ -172,108 +61,9 @@ static error_t parse_labels(cts_label_options *o, int key, char *arg, struct arg
         o->s.head.dropout_given = true;
         o->s.head.dropout = cts_cli_double(state, "--head-dropout", arg, 0, 0.95);
         return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static error_t parse_volumes(cts_label_options *o, int key, char *arg, struct argp_state *state)
-{
-    switch (key) {
-    case KEY_RECIPE:
-        if (cts_recipe_open(&o->s.recipe, arg))
-            argp_error(state, "--recipe: %s", cts_error());
-        o->s.recipe_given = true;
-        return 0;
-    case KEY_SIZE:
-        cts_cli_doubles(state, "--size", arg, o->size, 3, 1, 4096);
-        o->free_recipe = true;
-        return 0;
-    case KEY_SPACING:
-        cts_cli_doubles(state, "--spacing", arg, o->spacing, 3, 0, 100);
-        o->free_recipe = true;
-        return 0;
-    case KEY_HU_WINDOW:
-        cts_cli_doubles(state, "--hu-window", arg, o->hu_window, 2, -32768, 32767);
-        o->free_recipe = true;
-        return 0;
     case KEY_AUGMENT:
         if (cts_augment_parse(&o->s.augment, arg))
             argp_error(state, "%s", cts_error());
-        return 0;
-    case KEY_CACHE:
-        o->s.label.loop.cache_bytes = (size_t)cts_cli_int(state, "--cache-mb", arg, 0, 1 << 20) << 20;
-        return 0;
-    case KEY_LOADERS:
-        o->s.label.loop.loader_threads = (int)cts_cli_int(state, "--loaders", arg, 1, 256);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-/* "20000" or "40%". */
-static void parse_warmup(cts_schedule *s, char *arg, struct argp_state *state)
-{
-    size_t n = strlen(arg);
-    char *end;
-    double part;
-
-    s->warmup_part = 0;
-    if (!n || arg[n - 1] != '%') {
-        s->warmup = cts_cli_int(state, "--warmup", arg, 0, INT32_MAX);
-        return;
-    }
-    part = strtod(arg, &end);
-    if (end != arg + n - 1 || !(part >= 0 && part <= 100))
-        argp_error(state, "--warmup: got %s, allowed: steps, or 0%% to 100%%", arg);
-    s->warmup = 0;
-    s->warmup_part = part / 100;
-}
-
-static error_t parse_optimiser(cts_label_options *o, int key, char *arg, struct argp_state *state)
-{
-    cts_loop_config *c = &o->s.label.loop;
-    double betas[2];
-
-    switch (key) {
-    case KEY_BATCH:
-        c->batch = cts_cli_int(state, "--batch", arg, 1, 1 << 16);
-        o->batch_given = true;
-        return 0;
-    case KEY_ACCUMULATE:
-        c->accumulate = cts_cli_int(state, "--accumulate", arg, 1, 1 << 16);
-        return 0;
-    case KEY_LR:
-        c->schedule.lr = cts_cli_double(state, "--lr", arg, 0, 10);
-        o->lr_given = true;
-        return 0;
-    case KEY_MIN_LR:
-        c->schedule.min_lr = cts_cli_double(state, "--min-lr", arg, 0, 10);
-        return 0;
-    case KEY_WARMUP:
-        parse_warmup(&c->schedule, arg, state);
-        return 0;
-    case KEY_SCHEDULE:
-        if (cts_schedule_parse(&c->schedule.kind, arg))
-            argp_error(state, "%s", cts_error());
-        return 0;
-    case KEY_DECAY:
-        c->adamw.weight_decay = cts_cli_double(state, "--weight-decay", arg, 0, 10);
-        return 0;
-    case KEY_BETAS:
-        cts_cli_doubles(state, "--betas", arg, betas, 2, 0, 0.999999);
-        c->adamw.beta1 = betas[0];
-        c->adamw.beta2 = betas[1];
-        return 0;
-    case KEY_CLIP:
-        c->adamw.clip = cts_cli_double(state, "--clip", arg, 0, 1e9);
-        return 0;
-    case KEY_NO_SHUFFLE:
-        c->shuffle = false;
-        return 0;
-    case KEY_RECOMPUTE:
-        o->s.label.recompute = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -282,46 +72,40 @@ static error_t parse_optimiser(cts_label_options *o, int key, char *arg, struct 
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    static error_t (*const groups[])(cts_label_options *, int, char *,
-                                     struct argp_state *) = {parse_run, parse_labels, parse_volumes, parse_optimiser};
     cts_label_options *o = state->input;
+    const cts_loop_options *run = &o->run;
 
     if (key == ARGP_KEY_INIT) {
-        state->child_inputs[0] = &o->s.train;
+        state->child_inputs[0] = &o->run;
         return 0;
     }
     if (key == ARGP_KEY_END) {
-        if (!o->s.out)
-            argp_error(state, "--out: needed, the run folder");
-        if (!o->s.train.labels || !o->s.train.volumes)
+        if (!run->train.labels || !run->train.volumes)
             argp_error(state, "--labels and --volumes are needed: volumes and what they show");
-        if (!o->s.valid.labels != !o->s.valid.volumes)
+        if (!run->valid.labels != !run->valid.volumes)
             argp_error(state, "--val-labels and --val-volumes: got one, allowed: both or none");
-        if (o->free_recipe && o->s.recipe_given)
-            argp_error(state, "--recipe and --size/--spacing/--hu-window: got both, allowed: one of them");
-        if (o->free_recipe && o->size[0] == 0)
-            argp_error(state, "--size: needed with --spacing or --hu-window");
         return 0;
     }
-    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
-        if (groups[i](o, key, arg, state) == 0)
-            return 0;
-    return ARGP_ERR_UNKNOWN;
+    return parse_labels(o, key, arg, state);
 }
 
-static const struct argp_child children[] = {{&cts_dataset_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {{&cts_loop_argp, 0, NULL, 0}, {0}};
 const struct argp cts_label_argp = {.options = options, .parser = parse, .children = children};
 
-int cts_label_options_finish(cts_label_options *o, const char *recipe)
+int cts_label_options_finish(cts_label_options *o)
 {
-    int64_t size[3] = {(int64_t)o->size[0], (int64_t)o->size[1], (int64_t)o->size[2]};
+    const cts_loop_options *run = &o->run;
+    cts_label_setup *s = &o->s;
+    int rc = cts_loop_options_finish(&o->run);
 
-    o->s.label.loop.time_budget = 60.0 * o->minutes;
-    if (o->free_recipe) {
-        o->s.recipe_given = true;
-        return cts_recipe_free(&o->s.recipe, "free", o->spacing, size, o->hu_window);
-    }
-    return o->s.recipe_given || !recipe ? CTS_OK : cts_recipe_find(&o->s.recipe, recipe);
+    s->train = run->train;
+    s->valid = run->valid;
+    s->out = run->out;
+    s->epochs = run->epochs;
+    s->recipe = run->recipe;
+    s->recipe_given = run->recipe_given;
+    s->label.recompute = run->recompute;
+    return rc;
 }
 
 /* ---- what is printed -------------------------------------------------------------------------------------------- */

@@ -11,10 +11,10 @@
 
 static const char *const commands[] = {"demo",  "import", "query", "score",   "inspect", "index",
                                        "embed", "train",  "eval",  "phantom", "models",  "tokenizer"};
-static const char *const verbs[] = {"index create",    "index add",       "index remove",  "index build",
-                                    "index verify",    "index stat",      "eval recall",   "eval zeroshot",
-                                    "eval classify",   "eval map",        "eval findings", "train clip",
-                                    "tokenizer train", "tokenizer encode"};
+static const char *const verbs[] = {"index create",  "index add",   "index remove",    "index build",
+                                    "index verify",  "index stat",  "eval recall",     "eval zeroshot",
+                                    "eval classify", "eval map",    "eval findings",   "train clip",
+                                    "train scroll",  "train probe", "tokenizer train", "tokenizer encode"};
 
 static void test_help(void **state)
 {
@@ -34,6 +34,23 @@ static void test_help(void **state)
     }
     assert_int_equal(cts_program_run("--version"), 0);
     assert_non_null(strstr(cts_program_out(), "ctsearch "));
+}
+
+/* The defaults that --help of the training commands names are those that hold: of the preset, and of the command. */
+static void test_help_of_training(void **state)
+{
+    static const char *rows[][2] = {{"train clip", "Peak learning rate (default 0.001)"},
+                                    {"train clip --preset dcformer-published", "Peak learning rate (default 2.5e-06)"},
+                                    {"train clip --preset dcformer-published --lr 1", "rate (default 2.5e-06)"},
+                                    {"train scroll", "Optimiser steps (default 50000)"},
+                                    {"train probe", "Optimiser steps (default 17 epochs)"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(cts_program_run("%s --help", rows[i][0]), 0);
+        if (!strstr(cts_program_out(), rows[i][1]))
+            fail_msg("%s --help does not say \"%s\":\n%s", rows[i][0], rows[i][1], cts_program_out());
+    }
 }
 
 static void test_commands(void **state)
@@ -133,8 +150,9 @@ static void test_missing_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),   cmocka_unit_test(test_commands), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_needed), cmocka_unit_test(test_filters),  cmocka_unit_test(test_missing_files),
+        cmocka_unit_test(test_help),          cmocka_unit_test(test_help_of_training), cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_needed),           cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_missing_files),
     };
 
     return cmocka_run_group_tests(tests, cts_program_setup, cts_program_teardown);
