@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "query/orientation.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/base/log.h"
+#include "kernels/base/status.h"
 
 void cts_say_volume(const char *path, const cts_preprocess_info *info)
 {
@@ -60,6 +63,53 @@ void cts_say_orientations(const char *label, const cts_orientation_tally *t)
         cts_log(CTS_LOG_WARN, "%s: %zu of %zu have an sform and a qform that contradict each other: the sform is used",
                 label, t->contradicted, t->n);
     cts_str_free(&s);
+}
+
+struct cts_axes {
+    pthread_mutex_t lock;
+    const char *label;
+    cts_orientation_tally tally;
+    size_t n, n_read;
+    bool read[]; /* [n] */
+};
+
+int cts_axes_create(cts_axes **out, size_t n, const char *label)
+{
+    cts_axes *a = calloc(1, sizeof *a + n * sizeof a->read[0]);
+
+    if (!a)
+        return cts_fail(CTS_E_NOMEM, "out of memory for %zu volumes", n);
+    pthread_mutex_init(&a->lock, NULL);
+    a->label = label;
+    a->n = n;
+    *out = a;
+    return CTS_OK;
+}
+
+void cts_axes_destroy(cts_axes *a)
+{
+    if (a)
+        pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+void cts_axes_count(cts_axes *a, int64_t volume, const cts_preprocess_info *info)
+{
+    pthread_mutex_lock(&a->lock);
+    if (!a->read[volume]) {
+        a->read[volume] = true;
+        a->n_read++;
+        if (info)
+            cts_orientation_tally_add(&a->tally, info);
+        if (a->n_read == a->n)
+            cts_say_orientations(a->label, &a->tally);
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
+const cts_orientation_tally *cts_axes_tally(const cts_axes *a)
+{
+    return &a->tally;
 }
 
 json_t *cts_orientations_json(const cts_orientation_tally *t)

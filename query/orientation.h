@@ -18,4 +18,13 @@ void cts_say_orientations(const char *label, const cts_orientation_tally *t);
 /* [{stored, did, volumes}] */
 json_t *cts_orientations_json(const cts_orientation_tally *t);
 
+/* The same for a set of n volumes that loader threads read, again and again perhaps: each is counted once, and it is
+ * said when all of them were. label is borrowed. Release with cts_axes_destroy(). */
+typedef struct cts_axes cts_axes;
+int cts_axes_create(cts_axes **out, size_t n, const char *label);
+void cts_axes_destroy(cts_axes *a); /* NULL allowed */
+/* Volume 0..n-1 was read; info NULL = it cannot be used. Any thread. */
+void cts_axes_count(cts_axes *a, int64_t volume, const cts_preprocess_info *info);
+const cts_orientation_tally *cts_axes_tally(const cts_axes *a); /* of those that were read so far */
+
 #endif

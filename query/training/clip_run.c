@@ -293,7 +293,7 @@ static int run_loop(job *j)
     cts_progress_start(&j->bar, "training", (uint64_t)c.loop.schedule.steps);
     rc = cts_clip_train(j->clip, &pairs, &c, &hooks, j->rt->backend, &j->sum->loop);
     cts_progress_end(&j->bar);
-    j->sum->axes = *cts_train_data_axes(&j->data);
+    j->sum->axes = *cts_axes_tally(j->data.axes);
     return rc;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "query/training/data.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,14 +8,6 @@
 #include "kernels/base/status.h"
 #include "query/engine.h"
 #include "query/orientation.h"
-
-/* Loader threads count here. */
-struct cts_train_axes {
-    pthread_mutex_t lock;
-    cts_orientation_tally tally;
-    size_t n_read;
-    bool read[]; /* [n] */
-};
 
 static void free_texts(char **text, size_t n)
 {
@@ -70,14 +61,11 @@ int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_rec
                         .text = calloc(d->n + 1, sizeof *t.text),
                         .section = {calloc(d->n + 1, sizeof *t.text), calloc(d->n + 1, sizeof *t.text)},
                         .recipe = *recipe,
-                        .mode = mode,
-                        .axes = calloc(1, sizeof *t.axes + (d->n + 1) * sizeof t.axes->read[0])};
+                        .mode = mode};
     int rc = CTS_OK;
 
-    if (!t.record || !t.text || !t.section[0] || !t.section[1] || !t.axes)
+    if (!t.record || !t.text || !t.section[0] || !t.section[1])
         rc = cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
-    if (t.axes)
-        pthread_mutex_init(&t.axes->lock, NULL);
     for (size_t i = 0; !rc && i < d->n; i++)
         rc = keep_record(&t, &d->records[i]);
     if (!rc && !t.n)
@@ -85,7 +73,7 @@ int cts_train_data_make(cts_train_data *out, const cts_dataset *d, const cts_rec
                       "training data: got %zu records, %zu of them without a volume file and %zu without a report; "
                       "allowed: at least one with both",
                       d->n, t.without_volume, t.without_report);
-    if (rc) {
+    if (rc || (rc = cts_axes_create(&t.axes, t.n, "training volumes"))) {
         cts_train_data_free(&t);
         return rc;
     }
@@ -100,9 +88,7 @@ void cts_train_data_free(cts_train_data *t)
     free_texts(t->section[0], t->n + 1);
     free_texts(t->section[1], t->n + 1);
     free(t->record);
-    if (t->axes)
-        pthread_mutex_destroy(&t->axes->lock);
-    free(t->axes);
+    cts_axes_destroy(t->axes);
     if (t->has_tokens)
         cts_report_tokens_free(&t->tokens);
     *t = (cts_train_data){0};
@@ -118,28 +104,6 @@ int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_dra
     return rc;
 }
 
-/* info: NULL for a volume that cannot be used. */
-static void count(const cts_train_data *t, int64_t record, const cts_preprocess_info *info)
-{
-    struct cts_train_axes *a = t->axes;
-
-    pthread_mutex_lock(&a->lock);
-    if (!a->read[record]) {
-        a->read[record] = true;
-        a->n_read++;
-        if (info)
-            cts_orientation_tally_add(&a->tally, info);
-        if (a->n_read == t->n)
-            cts_say_orientations("training volumes", &a->tally);
-    }
-    pthread_mutex_unlock(&a->lock);
-}
-
-const cts_orientation_tally *cts_train_data_axes(const cts_train_data *t)
-{
-    return &t->axes->tally;
-}
-
 static int load(void *ctx, int64_t record, float *volume)
 {
     const cts_train_data *t = ctx;
@@ -147,7 +111,7 @@ static int load(void *ctx, int64_t record, float *volume)
     cts_preprocess_info info;
     int rc = cts_load_volume(&s, &t->recipe, NULL, volume, &info);
 
-    count(t, record, rc ? NULL : &info);
+    cts_axes_count(t->axes, record, rc ? NULL : &info);
     return rc;
 }
 

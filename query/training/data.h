@@ -4,9 +4,9 @@
 #define CTS_QUERY_TRAINING_DATA_H
 
 #include "data/ct_rate.h"
-#include "data/orientation_tally.h"
 #include "data/recipe.h"
 #include "data/report_text.h"
+#include "query/orientation.h"
 #include "train/clip_trainer.h"
 #include "train/report_tokens.h"
 
@@ -18,7 +18,7 @@ typedef struct {
     size_t n, without_volume, without_report;
     cts_recipe recipe;
     cts_text_mode mode;
-    struct cts_train_axes *axes; /* how the volumes lay; owned */
+    cts_axes *axes; /* how the volumes lay that were loaded; owned */
     cts_report_tokens tokens;
     bool has_tokens;
 } cts_train_data;
@@ -31,8 +31,6 @@ int cts_train_data_tokenise(cts_train_data *t, const cts_tokenizer *tok, cts_dra
                             uint64_t seed);
 /* The pairs view of it; borrowed. */
 cts_pairs cts_train_data_pairs(cts_train_data *t);
-/* How the volumes lay that were read so far, each counted once. It is said on standard error when all were. */
-const cts_orientation_tally *cts_train_data_axes(const cts_train_data *t);
 /* SHA-256 over names, texts, recipe and tokenizer: what a resume must find again. */
 int cts_train_data_digest(const cts_train_data *t, const cts_tokenizer *tok, char digest[CTS_DIGEST_HEX]);
 

@@ -350,7 +350,7 @@ static int run_loop(job *j)
     rc = cts_label_train(&j->spec, &j->train_on, &c, &hooks, j->rt->backend, &j->sum->loop);
     cts_progress_end(&j->bar);
     j->sum->loop.skipped += skipped;
-    j->sum->axes = *cts_label_set_axes(&j->train);
+    j->sum->axes = *cts_axes_tally(j->train.axes);
     if (!rc && j->validator)
         rc = cts_thresholds_load(&j->sum->thresholds, j->dir);
     return rc;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "query/training/label_set.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,14 +11,6 @@
 #include "query/dataset_options.h"
 #include "query/engine.h"
 #include "query/orientation.h"
-
-/* Loader threads count here. */
-struct cts_label_axes {
-    pthread_mutex_t lock;
-    cts_orientation_tally tally;
-    size_t n_read;
-    bool read[]; /* [n] */
-};
 
 int cts_label_choice_parse(cts_label_choice *out, const char *list)
 {
@@ -73,10 +64,8 @@ static int keep_records(cts_label_set *s, const cts_dataset *d)
 
     s->record = malloc((d->n + 1) * sizeof *s->record);
     s->labels = malloc((d->n + 1) * (size_t)m);
-    s->axes = calloc(1, sizeof *s->axes + (d->n + 1) * sizeof s->axes->read[0]);
-    if (!s->record || !s->labels || !s->axes)
+    if (!s->record || !s->labels)
         return cts_fail(CTS_E_NOMEM, "out of memory for %zu records", d->n);
-    pthread_mutex_init(&s->axes->lock, NULL);
     for (size_t i = 0; i < d->n; i++) {
         const cts_record *r = &d->records[i];
 
@@ -95,7 +84,7 @@ static int keep_records(cts_label_set *s, const cts_dataset *d)
                         "%s: got %zu records, %zu of them without a volume file and %zu without labels; allowed: at "
                         "least one with both",
                         s->what, d->n, s->without_volume, s->without_labels);
-    return CTS_OK;
+    return cts_axes_create(&s->axes, s->n, s->what);
 }
 
 int cts_label_set_open(cts_label_set *out, cts_dataset **d, const cts_dataset_paths *paths,
@@ -123,27 +112,8 @@ void cts_label_set_free(cts_label_set *s)
 {
     free(s->record);
     free(s->labels);
-    if (s->axes)
-        pthread_mutex_destroy(&s->axes->lock);
-    free(s->axes);
+    cts_axes_destroy(s->axes);
     memset(s, 0, sizeof *s);
-}
-
-/* info: NULL for a volume that cannot be used. */
-static void count(const cts_label_set *s, int64_t record, const cts_preprocess_info *info)
-{
-    struct cts_label_axes *a = s->axes;
-
-    pthread_mutex_lock(&a->lock);
-    if (!a->read[record]) {
-        a->read[record] = true;
-        a->n_read++;
-        if (info)
-            cts_orientation_tally_add(&a->tally, info);
-        if (a->n_read == s->n)
-            cts_say_orientations(s->what, &a->tally);
-    }
-    pthread_mutex_unlock(&a->lock);
 }
 
 int cts_label_set_load(void *ctx, int64_t record, float *volume)
@@ -157,13 +127,8 @@ int cts_label_set_load(void *ctx, int64_t record, float *volume)
         rc = cts_fail(CTS_E_INPUT, "%s: got %lld slice%s, allowed: at least %lld, which this model reads at once",
                       source.path, (long long)info.stored_zxy[0], info.stored_zxy[0] == 1 ? "" : "s",
                       (long long)s->min_slices);
-    count(s, record, rc ? NULL : &info);
+    cts_axes_count(s->axes, record, rc ? NULL : &info);
     return rc;
-}
-
-const cts_orientation_tally *cts_label_set_axes(const cts_label_set *s)
-{
-    return &s->axes->tally;
 }
 
 typedef struct {

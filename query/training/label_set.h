@@ -4,10 +4,10 @@
 #define CTS_QUERY_TRAINING_LABEL_SET_H
 
 #include "data/ct_rate.h"
-#include "data/orientation_tally.h"
 #include "data/recipe.h"
 #include "encoders/classifier.h"
 #include "kernels/base/digest.h"
+#include "query/orientation.h"
 
 typedef struct {
     int index[CTS_FINDINGS]; /* [n] places in cts_findings */
@@ -23,9 +23,9 @@ typedef struct {
     uint8_t *labels; /* [n, choice.n] */
     cts_label_choice choice;
     cts_recipe recipe;
-    int64_t min_slices;          /* a scan of fewer is refused */
-    struct cts_label_axes *axes; /* how the volumes lay; owned */
-    const char *what;            /* "training volumes" */
+    int64_t min_slices; /* a scan of fewer is refused */
+    cts_axes *axes;     /* how the volumes lay that were loaded; owned */
+    const char *what;   /* "training volumes" */
 } cts_label_set;
 
 /* Load the data set and choose what can be used; what is left out is counted. CTS_E_USAGE without a label CSV or a
@@ -36,8 +36,6 @@ int cts_label_set_open(cts_label_set *out, cts_dataset **d, const cts_dataset_pa
 void cts_label_set_free(cts_label_set *s); /* zeroed is fine */
 /* What one of its volumes becomes: reader, recipe, check of slices. ctx is the set; any thread. */
 int cts_label_set_load(void *ctx, int64_t record, float *volume);
-/* How the volumes lay that were loaded so far, each counted once. It is said on standard error when all were. */
-const cts_orientation_tally *cts_label_set_axes(const cts_label_set *s);
 /* patient [n]: equal numbers for volumes of one patient. */
 int cts_label_set_patients(const cts_label_set *s, int64_t *patient);
 /* SHA-256 over recipe, names, sizes of the files and, with_labels, the labels. */
