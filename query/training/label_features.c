@@ -24,13 +24,14 @@ void cts_label_features_free(cts_label_features *f)
 static int digest_of(char out[CTS_DIGEST_HEX], const cts_tower_spec *spec, const char *model,
                      cts_label_set *const *sets, int n_sets)
 {
+    const char *result = spec->result == CTS_RESULT_EMBEDDING ? "embedding" : "vector";
     cts_digest *d = NULL;
     int rc = cts_digest_create(&d);
 
     if (rc)
         return rc;
     cts_digest_update(d, model, strlen(model));
-    cts_digest_update(d, spec->result == CTS_RESULT_EMBEDDING ? "embedding" : "vector", 6);
+    cts_digest_update(d, result, strlen(result));
     for (int i = 0; !rc && i < n_sets; i++) {
         char one[CTS_DIGEST_HEX];
 

@@ -169,11 +169,16 @@ int cts_label_set_digest(const cts_label_set *s, bool with_labels, char digest[C
         return rc;
     cts_digest_update(d, recipe, strlen(recipe));
     for (size_t i = 0; !rc && i < s->n; i++) {
+        const cts_record *r = s->record[i];
         uint64_t bytes = 0;
 
-        rc = cts_file_size(&bytes, s->record[i]->path);
-        cts_digest_update(d, s->record[i]->name, strlen(s->record[i]->name) + 1);
+        rc = cts_file_size(&bytes, r->path);
+        cts_digest_update(d, r->name, strlen(r->name) + 1);
         cts_digest_update(d, &bytes, sizeof bytes);
+        if (r->has_metadata) {
+            cts_digest_update(d, r->spacing_xyz, sizeof r->spacing_xyz);
+            cts_digest_update(d, r->rescale, sizeof r->rescale);
+        }
     }
     for (int64_t k = 0; with_labels && k < s->choice.n; k++)
         cts_digest_update(d, cts_findings[s->choice.index[k]].slug, strlen(cts_findings[s->choice.index[k]].slug) + 1);

@@ -38,7 +38,7 @@ void cts_label_set_free(cts_label_set *s); /* zeroed is fine */
 int cts_label_set_load(void *ctx, int64_t record, float *volume);
 /* patient [n]: equal numbers for volumes of one patient. */
 int cts_label_set_patients(const cts_label_set *s, int64_t *patient);
-/* SHA-256 over recipe, names, sizes of the files and, with_labels, the labels. */
+/* SHA-256 over recipe, names, sizes of the files, metadata where there are any and, with_labels, the labels. */
 int cts_label_set_digest(const cts_label_set *s, bool with_labels, char digest[CTS_DIGEST_HEX]);
 
 #endif

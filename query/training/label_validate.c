@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "query/training/label_validate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

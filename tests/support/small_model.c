@@ -34,6 +34,10 @@ const char cts_small_linear[] = DCFORMER ", \"classifier\": {\"head\": \"linear\
 const char cts_small_foreign[] = DCFORMER ", \"classifier\": {\"head\": \"linear\", \"input\": \"embedding\", "
                                           "\"labels\": [\"Fracture\", \"Embolism\"]}}";
 const char cts_small_headless[] = DCFORMER "}";
+const char cts_small_ctvit[] =
+    "{\"image\": {\"encoder\": \"ctvit\", \"config\": {\"dim\": 8, \"codebook_size\": 16, \"image_size\": [32, 32], "
+    "\"depth_size\": 24, \"patch_size\": [16, 16], \"temporal_patch_size\": 6, \"spatial_depth\": 1, "
+    "\"temporal_depth\": 1, \"dim_head\": 4, \"heads\": 2}}, \"text\": null, \"latent_dim\": 16}";
 
 static bool is_head(const char *name)
 {
