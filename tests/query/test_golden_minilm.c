@@ -119,13 +119,13 @@ static void check_embeddings(const float *got, const cts_golden *g, size_t n, si
 
 static void test_sentences(void **state)
 {
+    char *dir = model_dir(); /* first: without the model there is nothing to open */
     cts_golden *g = cts_golden_need("minilm.safetensors");
     json_t *about = cts_golden_need_json("minilm.json");
     const json_t *sentences = json_object_get(about, "sentences");
     size_t n = json_array_size(sentences), d;
     const char **texts = cts_test_alloc((n + 1) * sizeof *texts);
     cts_backend *b = cts_test_backend(NULL);
-    char *dir = model_dir();
     cts_engine *e = NULL;
     float *got;
 
