@@ -1,11 +1,11 @@
-/* CT-Scroll (Di Piazza et al., "Imitating Radiological Scrolling: A Global-Local Attention Model for 3D Chest CT Volumes
- * Multi-Label Anomaly Classification", 2025), as its published code builds it.
+/* CT-Scroll (Di Piazza et al., "Imitating Radiological Scrolling: A Global-Local Attention Model for 3D Chest CT
+ * Volumes Multi-Label Anomaly Classification", 2025), as its published code builds it.
  *
  *   volume [N, z, x, y], z = 3 T         T triplets of neighbouring slices, a triplet's slices are an image's channels
  *   trunk        ResNet-18 over every triplet, mean over the plane                              [N, T, 8 width]
  *   projection   linear, ReLU, dropout                                                          [N, T, E]
- *   block        global attention, then caudal to cranial (a token sees itself and the `window` - 1 before it), then
- *                cranial to caudal (the same behind it); each is
+ *   block        global attention, then caudal to cranial (a token sees itself and the `window` - 1 before it; a
+ *                window of 0 has no end), then cranial to caudal (the same behind it); each is
  *                  x = x + attention(LN(x));  x = x + GeGLU(LN(x)), value half first
  *   aggregate    layer norm, mean over the T tokens                                             [N, E]
  *   head         E -> 128, ReLU, dropout -> labels                                              [N, labels]

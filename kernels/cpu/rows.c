@@ -1,4 +1,5 @@
-/* Ops that move rows: embedding, gather, scatter, permute, slice, mean over inner dimensions. SPDX-License-Identifier: MIT */
+/* Ops that move rows: embedding, gather, scatter, permute, slice, mean over inner dimensions.
+ * SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "kernels/cpu/cpu_kernels.h"
