@@ -84,8 +84,8 @@ static void report_plan(run *r)
 {
     cts_plan_info image = cts_tower_plan_info(r->tower[CTS_SIDE_IMAGE]),
                   text = cts_tower_plan_info(r->tower[CTS_SIDE_TEXT]);
-    size_t peak = image.arena_bytes + image.scratch_bytes + text.arena_bytes + text.scratch_bytes +
-                  4 * sizeof(float) * (size_t)cts_params_count(r->m->params); /* values, gradients, two moments */
+    size_t peak =
+        image.arena_bytes + image.scratch_bytes + text.arena_bytes + text.scratch_bytes + cts_loop_bytes(r->loop);
 
     r->result->peak_bytes = peak;
     if (r->hooks->planned)

@@ -156,24 +156,11 @@ static int make_buffers(run *r)
                     (long long)r->c.loop.batch);
 }
 
-/* Values and gradients of what is trained, two moments. */
-static size_t optimiser_bytes(const cts_params *p)
-{
-    size_t n = 0;
-
-    for (int i = 0; i < cts_params_n(p); i++) {
-        const cts_param *e = cts_params_get(p, i);
-
-        n += (size_t)e->count * sizeof(float) * (e->state || e->frozen ? 1 : 4);
-    }
-    return n;
-}
-
 static void report_plan(run *r)
 {
     cts_plan_info info = cts_tower_plan_info(r->tower);
 
-    r->result->peak_bytes = info.arena_bytes + info.scratch_bytes + optimiser_bytes(r->spec->params);
+    r->result->peak_bytes = info.arena_bytes + info.scratch_bytes + cts_loop_bytes(r->loop);
     if (r->hooks->planned)
         r->hooks->planned(r->hooks->ctx, &info, cts_tower_macs(r->tower), r->result->peak_bytes);
 }

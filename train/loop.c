@@ -15,8 +15,9 @@
 #include "train/order.h"
 #include "train/state.h"
 
-#define TIMED_STEPS 8 /* steps measured before a time budget is applied */
-#define WARM_STEPS 2  /* of them not measured */
+#define TIMED_STEPS 8  /* steps measured before a time budget is applied */
+#define WARM_STEPS 2   /* of them not measured */
+#define LOOK_AGAIN 0.1 /* of the budget: how often the pace is looked at after that */
 
 struct cts_loop {
     cts_loop_config c;
@@ -35,6 +36,19 @@ struct cts_loop {
 cts_grads *cts_loop_grads(cts_loop *l)
 {
     return l->grads;
+}
+
+/* States and what is frozen have a value and nothing else. */
+size_t cts_loop_bytes(const cts_loop *l)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < cts_params_n(l->t.params); i++) {
+        const cts_param *e = cts_params_get(l->t.params, i);
+
+        n += (size_t)e->count * sizeof(float) * (e->state || e->frozen ? 1 : 4);
+    }
+    return n;
 }
 
 int64_t cts_loop_step_done(const cts_loop *l)
@@ -188,7 +202,7 @@ static void apply_budget(cts_loop *l, pace *p)
     int64_t fit = cts_min_i64(l->step + (int64_t)(left / a_step), p->wanted);
     bool first = l->step == TIMED_STEPS;
 
-    if (!first && (now - p->since < 0.1 * l->c.time_budget))
+    if (!first && now - p->since < LOOK_AGAIN * l->c.time_budget)
         return;
     p->since = now;
     p->at = l->step;

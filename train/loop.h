@@ -84,6 +84,7 @@ typedef struct {
 int cts_loop_open(cts_loop **out, const cts_loop_config *config, const cts_loop_task *task, cts_pool *pool,
                   cts_train_result *result);
 cts_grads *cts_loop_grads(cts_loop *l);        /* borrowed */
+size_t cts_loop_bytes(const cts_loop *l);      /* values, gradients and two moments of the parameters */
 int64_t cts_loop_step_done(const cts_loop *l); /* 0, or that of the checkpoint */
 /* CTS_E_INTERRUPTED after Ctrl-C: a checkpoint of the last whole step is on disk. Other failures leave the newest
  * checkpoint as it was. result is filled as far as the run came, also on failure. */

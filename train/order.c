@@ -7,15 +7,17 @@
 #include "kernels/base/rng.h"
 #include "kernels/base/status.h"
 
+#define ORDER_STREAM 0x6f72646572u /* "order" */
+
 int cts_order_init(cts_order *o, int64_t n, int64_t batch, bool shuffle, uint64_t seed)
 {
     if (n < batch)
         return cts_fail(CTS_E_INPUT,
-                        "training set: got %lld pairs, allowed: at least one batch of %lld (lower --batch)",
+                        "training set: got %lld records, allowed: at least one batch of %lld (lower --batch)",
                         (long long)n, (long long)batch);
     *o = (cts_order){.n = n, .used = n / batch * batch, .seed = seed, .shuffle = shuffle};
     if (!(o->perm = malloc((size_t)n * sizeof *o->perm)))
-        return cts_fail(CTS_E_NOMEM, "out of memory for an order of %lld pairs", (long long)n);
+        return cts_fail(CTS_E_NOMEM, "out of memory for an order of %lld records", (long long)n);
     return CTS_OK;
 }
 
@@ -60,7 +62,7 @@ static void draw(cts_order *o, cts_rng *r)
 /* Fisher and Yates from the epoch's own stream. */
 static void permute(cts_order *o, uint64_t epoch)
 {
-    cts_rng r = cts_rng_make(cts_rng_split(cts_rng_split(o->seed, 0x6f72646572), epoch));
+    cts_rng r = cts_rng_make(cts_rng_split(cts_rng_split(o->seed, ORDER_STREAM), epoch));
 
     for (int64_t i = 0; i < o->n; i++)
         o->perm[i] = i;

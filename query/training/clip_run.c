@@ -8,7 +8,6 @@
 
 #include "kernels/base/check.h"
 #include "kernels/base/file.h"
-#include "kernels/base/json.h"
 #include "kernels/base/log.h"
 #include "kernels/base/status.h"
 #include "query/dataset_options.h"
@@ -16,6 +15,8 @@
 #include "query/training/parts.h"
 
 #define QUANTISER "visual_transformer.vq._codebook.embed"
+#define CODES 8192        /* in the configuration of an encoder that has no quantiser, as published */
+#define SIGLIP_BIAS -10.0 /* initial, as Zhai et al. 2023 have it */
 
 typedef struct {
     const cts_train_setup *s;
@@ -114,7 +115,7 @@ static int new_model(job *j)
                                      json_pack("{s:[I,I,I], s:b, s:I, s:s}", "input_size", (json_int_t)r->size_zxy[0],
                                                (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2], "quantize",
                                                j->s->codebook > 0, "codebook_size",
-                                               (json_int_t)(j->s->codebook > 0 ? j->s->codebook : 8192), "reduction",
+                                               (json_int_t)(j->s->codebook > 0 ? j->s->codebook : CODES), "reduction",
                                                j->s->reduction))) ||
         (rc = cts_train_encoder_json(&text, j->s->text,
                                      json_pack("{s:I, s:I, s:f, s:f, s:s, s:f}", "vocab_size",
@@ -132,7 +133,7 @@ static int new_model(job *j)
         goto out;
     }
     if (j->s->clip.loss == CTS_LOSS_SIGLIP)
-        json_object_set_new(json_object_get(all, "temperature"), "bias", json_real(-10.0));
+        json_object_set_new(json_object_get(all, "temperature"), "bias", json_real(SIGLIP_BIAS));
     if (!(rc = cts_clip_config_parse(&config, all, "options")))
         rc = cts_clip_create_init(&j->clip, &config, j->common->seed);
     cts_clip_config_clear(&config);
@@ -145,18 +146,11 @@ out:
 
 static int save_model(job *j)
 {
-    json_t *recipe = NULL;
-    char *scratch = cts_path_join(j->s->out, "preprocess.json"), *dir = cts_path_join(j->s->out, "model");
-    int rc = scratch && dir ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory");
+    char *dir = cts_path_join(j->s->out, "model");
+    int rc = dir ? CTS_OK : cts_fail(CTS_E_NOMEM, "out of memory");
 
-    if (!rc && !(rc = cts_recipe_save(&j->recipe, scratch)) && !(rc = cts_json_load(&recipe, scratch, 1 << 20)))
-        rc = cts_model_dir_save(dir, j->clip, cts_tokenizer_path(j->tokenizer), recipe);
-    if (!rc)
+    if (!rc && !(rc = cts_train_model_save(dir, j->clip, cts_tokenizer_path(j->tokenizer), &j->recipe)))
         snprintf(j->sum->model, sizeof j->sum->model, "%s", dir);
-    if (scratch)
-        remove(scratch);
-    json_decref(recipe);
-    free(scratch);
     free(dir);
     return rc;
 }
@@ -168,7 +162,7 @@ static void on_step(void *ctx, const cts_step_report *r)
     job *j = ctx;
     char note[64];
 
-    j->smooth = r->step == 1 || j->smooth == 0.0 ? r->loss : 0.95 * j->smooth + 0.05 * r->loss;
+    cts_train_smooth(&j->smooth, r->loss);
     j->bar.total = (uint64_t)r->steps;
     snprintf(note, sizeof note, "loss %.3f, %lld negatives, %.2f s", j->smooth, (long long)r->negatives, r->seconds);
     cts_progress_set(&j->bar, (uint64_t)r->step, note);
@@ -289,7 +283,7 @@ static int run_loop(job *j)
     c.loop.data_digest = digest;
     c.loop.seed = j->common->seed;
     if (j->s->epochs > 0)
-        c.loop.schedule.steps = cts_max_i64(1, j->s->epochs * ((int64_t)j->data.n / c.loop.batch) / c.loop.accumulate);
+        c.loop.schedule.steps = cts_train_epoch_steps(j->s->epochs, (int64_t)j->data.n, &c.loop);
     cts_progress_start(&j->bar, "training", (uint64_t)c.loop.schedule.steps);
     rc = cts_clip_train(j->clip, &pairs, &c, &hooks, j->rt->backend, &j->sum->loop);
     cts_progress_end(&j->bar);

@@ -13,6 +13,8 @@
 #include "query/training/parts.h"
 
 #define HEAD "classifier."
+#define PAIR_DROPOUT 0.3 /* of the published probes of CT-CLIP and DCFormer, on the embedding */
+#define SCROLL_EMBED 512 /* of CT-Scroll; its last layer has 8 x width channels */
 #define MOST_WEIGHT 1000.0
 #define MAX_WEIGHTS ((size_t)1 << 20)
 
@@ -36,7 +38,7 @@ static int set_dropouts(json_t *changes, const double p[3])
 /* A new image encoder at the recipe's size, without a text side. */
 static int new_config(json_t **out, const cts_label_setup *s, const cts_recipe *r, int64_t n_labels)
 {
-    int64_t embed = s->embed < 0 && s->width >= 0 ? cts_min_i64(512, 8 * s->width) : s->embed;
+    int64_t embed = s->embed < 0 && s->width >= 0 ? cts_min_i64(SCROLL_EMBED, 8 * s->width) : s->embed;
     json_t *image = NULL, *changes = json_pack("{s:[I,I,I], s:I}", "input_size", (json_int_t)r->size_zxy[0],
                                                (json_int_t)r->size_zxy[1], (json_int_t)r->size_zxy[2], "n_labels",
                                                (json_int_t)n_labels);
@@ -55,8 +57,14 @@ static int new_config(json_t **out, const cts_label_setup *s, const cts_recipe *
         (rc = cts_encoder_from_json(&def, &config, image, CTS_KIND_IMAGE, "options")))
         goto out;
     def->info(config, &info);
-    if (!(*out = json_pack("{s:s, s:i, s:O, s:n, s:I, s:{s:s}}", "format", "ctsearch-clip", "version", 1, "image",
-                           image, "text", "latent_dim", (json_int_t)info.vector_dim, "projection", "image", "none")))
+    if (memcmp(info.volume, r->size_zxy, sizeof info.volume) != 0)
+        rc =
+            cts_fail(CTS_E_USAGE, "--encoder %s: it reads volumes of %lld x %lld x %lld voxels, got %lld x %lld x %lld",
+                     s->encoder, (long long)info.volume[0], (long long)info.volume[1], (long long)info.volume[2],
+                     (long long)r->size_zxy[0], (long long)r->size_zxy[1], (long long)r->size_zxy[2]);
+    else if (!(*out =
+                   json_pack("{s:s, s:i, s:O, s:n, s:I, s:{s:s}}", "format", "ctsearch-clip", "version", 1, "image",
+                             image, "text", "latent_dim", (json_int_t)info.vector_dim, "projection", "image", "none")))
         rc = cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
 out:
     free(config);
@@ -98,7 +106,7 @@ static int choose_head(cts_classifier *out, const cts_clip_config *c, const cts_
         j = json_pack("{s:o, s:s, s:s, s:b, s:f}", "labels", names, "head", "linear", "input",
                       cts_head_input_name(input), "relu", s->head.relu_given ? s->head.relu : pair, "dropout",
                       s->head.dropout_given ? s->head.dropout
-                      : pair                ? 0.3
+                      : pair                ? PAIR_DROPOUT
                                             : 0.0);
     rc = j ? cts_classifier_parse(out, j, "options") : cts_fail(CTS_E_NOMEM, "out of memory for a configuration");
     json_decref(j);

@@ -8,7 +8,6 @@
 
 #include "kernels/base/check.h"
 #include "kernels/base/file.h"
-#include "kernels/base/json.h"
 #include "kernels/base/log.h"
 #include "kernels/base/rng.h"
 #include "kernels/base/status.h"
@@ -16,6 +15,7 @@
 #include "query/training/label_features.h"
 #include "query/training/label_model.h"
 #include "query/training/label_validate.h"
+#include "query/training/parts.h"
 #include "train/state.h"
 
 #define AUGMENT_STREAM 0x6175676d656e74u /* "augment" */
@@ -257,8 +257,6 @@ static int run_digest(job *j, char digest[CTS_DIGEST_HEX])
 static int save_model(job *j)
 {
     cts_thresholds t = {0};
-    json_t *recipe = NULL;
-    char *text = NULL;
     int rc = CTS_OK;
 
     if (j->s->mode == CTS_LABEL_HEAD)
@@ -266,13 +264,9 @@ static int save_model(job *j)
     if (!rc && j->validator)
         rc = cts_validator_thresholds(&t, j->validator, &j->model.clip->config.classifier, j->patient, j->common->seed,
                                       j->rt->pool);
-    if (!rc && !(rc = cts_recipe_text(&j->model.recipe, &text)) &&
-        !(rc = cts_json_parse(&recipe, text, strlen(text), "recipe")) &&
-        !(rc = cts_model_dir_save(j->dir, j->model.clip, j->tokenizer, recipe)) && j->validator)
+    if (!rc && !(rc = cts_train_model_save(j->dir, j->model.clip, j->tokenizer, &j->model.recipe)) && j->validator)
         rc = cts_thresholds_save(&t, j->dir);
     cts_thresholds_clear(&t);
-    json_decref(recipe);
-    free(text);
     return rc;
 }
 
@@ -283,7 +277,7 @@ static void on_step(void *ctx, const cts_loop_step *s)
     job *j = ctx;
     char note[64];
 
-    j->smooth = s->step == 1 || j->smooth == 0.0 ? s->loss : 0.95 * j->smooth + 0.05 * s->loss;
+    cts_train_smooth(&j->smooth, s->loss);
     j->bar.total = (uint64_t)s->steps;
     snprintf(note, sizeof note, "loss %.3f, %.2f s", j->smooth, s->seconds);
     cts_progress_set(&j->bar, (uint64_t)s->step, note);
@@ -344,7 +338,7 @@ static int run_loop(job *j)
     c.loop.batch = cts_min_i64(c.loop.batch, j->train_on.n);
     c.pos_weight = j->pos_weight;
     if (j->s->epochs > 0)
-        c.loop.schedule.steps = cts_max_i64(1, j->s->epochs * (j->train_on.n / c.loop.batch) / c.loop.accumulate);
+        c.loop.schedule.steps = cts_train_epoch_steps(j->s->epochs, j->train_on.n, &c.loop);
     j->best = NAN;
     cts_progress_start(&j->bar, "training", (uint64_t)c.loop.schedule.steps);
     rc = cts_label_train(&j->spec, &j->train_on, &c, &hooks, j->rt->backend, &j->sum->loop);

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/base/check.h"
 #include "kernels/base/file.h"
+#include "kernels/base/json.h"
 #include "kernels/base/status.h"
+
+#define SMOOTH 0.95 /* of the mean stays */
 
 int cts_train_recipe(cts_recipe *out, const cts_model *init, const cts_recipe *given)
 {
@@ -48,5 +52,28 @@ int cts_train_encoder_json(json_t **out, const char *preset, json_t *changes)
         json_decref(j);
     else
         *out = j;
+    return rc;
+}
+
+int64_t cts_train_epoch_steps(int64_t epochs, int64_t n, const cts_loop_config *c)
+{
+    return cts_max_i64(1, epochs * (n / c->batch) / c->accumulate);
+}
+
+void cts_train_smooth(double *mean, double loss)
+{
+    *mean = *mean == 0.0 ? loss : SMOOTH * *mean + (1.0 - SMOOTH) * loss;
+}
+
+int cts_train_model_save(const char *dir, const cts_clip *m, const char *tokenizer, const cts_recipe *recipe)
+{
+    json_t *j = NULL;
+    char *text = NULL;
+    int rc = cts_recipe_text(recipe, &text);
+
+    if (!rc && !(rc = cts_json_parse(&j, text, strlen(text), "recipe")))
+        rc = cts_model_dir_save(dir, m, tokenizer, j);
+    json_decref(j);
+    free(text);
     return rc;
 }

@@ -131,13 +131,19 @@ static void test_metadata(void **state)
     }
 }
 
+/* The published CT-ViT has one size, and a command line cannot give it another. */
+static void test_size(void **state)
+{
+    (void)state;
+    cts_program_refuses(1, "train scroll --quiet --encoder ctvit --size 24,32,32" DATA " --out x",
+                        "--encoder ctvit: it reads volumes of 240 x 480 x 480 voxels, got 24 x 32 x 32");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_drift),
-        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_frozen),   cmocka_unit_test(test_drift), cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_metadata), cmocka_unit_test(test_size),
     };
 
     return cmocka_run_group_tests_name("train ctvit", tests, setup, cts_program_teardown);
