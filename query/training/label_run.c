@@ -220,6 +220,9 @@ static int prepare(job *j)
     if (j->train_on.n < 1)
         return cts_fail(CTS_E_INPUT, "training volumes: got %zu, none of which can be loaded; allowed: at least one",
                         j->train.n);
+    if (j->valid.n && j->valid_on.n < 1)
+        return cts_fail(CTS_E_INPUT, "validation volumes: got %zu, none of which can be loaded; allowed: at least one",
+                        j->valid.n);
     if (!(j->pos_weight = malloc((size_t)j->labels.n * sizeof *j->pos_weight)) ||
         (s->balance && !(weights = malloc((size_t)j->train_on.n * sizeof *weights))))
         return cts_fail(CTS_E_NOMEM, "out of memory for weights");

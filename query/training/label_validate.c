@@ -137,6 +137,9 @@ int cts_validator_run(cts_validator *v, json_t *into, const cts_classifier *labe
     json_t *each = json_object();
     int rc = auroc && each ? forward(v) : cts_fail(CTS_E_NOMEM, "out of memory for validation");
 
+    if (!rc && v->n < 1)
+        rc = cts_fail(CTS_E_INPUT, "validation volumes: got %lld, none of which can be loaded; allowed: at least one",
+                      (long long)v->data->n);
     if (!rc && !(rc = cts_auroc_table(v->logits, v->labels, (size_t)v->n, (size_t)v->data->n_labels, auroc, NULL))) {
         *macro = cts_mean_defined(auroc, (size_t)v->data->n_labels, NULL);
         for (int64_t l = 0; l < labels->n; l++)

@@ -266,6 +266,13 @@ static void test_bad_data(void **state)
         cut_to_two_slices(i);
     cts_program_warns(2, SCROLL "--labels thin/labels.csv --volumes thin/volumes --steps 1 --out x",
                       "got 2 slices, allowed: at least 3");
+    assert_int_equal(cts_program_shell("cp -r val broken && for f in broken/volumes/*.gz; do echo >$f; done"), 0);
+    cts_program_refuses(2, SCROLL DATA " --val-labels broken/labels.csv --val-volumes broken/volumes --steps 1 --out x",
+                        "validation volumes: got 8, none of which can be loaded");
+    cts_program_refuses(2,
+                        "train probe --quiet --model pair " DATA
+                        " --val-labels broken/labels.csv --val-volumes broken/volumes --epochs 1 --out x",
+                        "validation volumes: got 8, none of which can be loaded");
 }
 
 static void test_bad_options(void **state)
