@@ -1,5 +1,5 @@
-/* What the trainings share around their loops: the recipe of the volumes, an encoder from a preset, the number of steps,
- * the model folder.
+/* What the trainings share around their loops: the recipe of the volumes, an encoder from a preset, the number of
+ * steps, the model folder.
  * SPDX-License-Identifier: MIT */
 #ifndef CTS_QUERY_TRAINING_PARTS_H
 #define CTS_QUERY_TRAINING_PARTS_H
