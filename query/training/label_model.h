@@ -11,7 +11,7 @@ typedef struct {
     cts_model *init; /* NULL = new; its weights are used in place */
     cts_clip *clip;
     cts_recipe recipe;
-    cts_features *head; /* modes HEAD and DRIFT: the head's values to begin with; HEAD trains them here */
+    cts_features *head; /* of a linear head, its values to begin with, which mode HEAD trains here; NULL = another */
 } cts_label_model;
 
 /* Everything of the setup that shapes the model. End with cts_label_model_close(). */
