@@ -168,7 +168,7 @@ void cts_eval_result_print(const cts_eval_result *r)
         printf(", labels %s", r->set->label_set);
     if (r->n_val)
         printf(", thresholds from %zu validation volumes", r->n_val);
-    putchar('\n');
+    printf(", %.1f s\n", r->seconds);
     if (r->protocol->task == CTS_TASK_RECALL)
         print_recall(r);
     else
