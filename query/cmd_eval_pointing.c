@@ -12,6 +12,7 @@
 #include "kernels/base/status.h"
 #include "kernels/base/str.h"
 #include "query/dataset_options.h"
+#include "query/explain/options.h"
 #include "query/explain/pointing.h"
 #include "query/present.h"
 
@@ -22,16 +23,13 @@ typedef struct {
     cts_overrides over;
 } options;
 
-enum { KEY_LAYER = 0x3100, KEY_WEIGHTS, KEY_MASKS, KEY_LIMIT };
+enum { KEY_MASKS = 0x3100, KEY_LIMIT };
 
 static const struct argp_option argp_options[] = {
     {"model", 'm', "DIR", 0, "Model folder or run folder (needed)", 0},
     {"masks", KEY_MASKS, "DIR", 0, "Masks of `ctsearch phantom --masks`, named as the volumes (needed)", 0},
     {"limit", KEY_LIMIT, "N", 0, "Look at the first N volumes only", 0},
-    {"layer", KEY_LAYER, "NAME", 0, "Features to look at (default: the encoder's)", 0},
-    {"weights", KEY_WEIGHTS, "RULE", 0, "auto, all, slab or cell (see explain)", 0},
-    {"prompts", 'p', "NAME|FILE.json", 0, "Prompt bank of a model without classifier (default: the model's)", 0},
-    CTS_OPTION_RECIPE,
+    CTS_EXPLAIN_OPTIONS,
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -48,25 +46,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_LIMIT:
         o->limit = cts_cli_int(state, "--limit", arg, 1, INT64_MAX);
         return 0;
-    case KEY_LAYER:
-        o->how.layer = arg;
-        return 0;
-    case KEY_WEIGHTS:
-        if (cts_cam_weights_parse(&o->how.weights, arg))
-            argp_error(state, "--%s", cts_error());
-        return 0;
-    case 'p':
-        o->how.prompts = arg;
-        return 0;
-    case CTS_KEY_RECIPE:
-        o->over.recipe = arg;
-        return 0;
     case ARGP_KEY_END:
         if (!o->model || !o->masks)
             argp_error(state, "%s is needed", o->model ? "--masks" : "--model");
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return cts_explain_option(key, arg, state, &o->how, &o->over);
     }
 }
 

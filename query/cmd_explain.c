@@ -11,6 +11,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/signal.h"
 #include "kernels/base/status.h"
+#include "query/explain/options.h"
 #include "query/explain/report.h"
 #include "query/orientation.h"
 #include "query/scan_options.h"
@@ -28,7 +29,7 @@ typedef struct {
     size_t n;
 } options;
 
-enum { KEY_LAYER = 0x3000, KEY_WEIGHTS, KEY_PNG, KEY_POSITIVE };
+enum { KEY_PNG = 0x3100, KEY_POSITIVE };
 
 static const struct argp_option argp_options[] = {
     {"model", 'm', "DIR", 0, "Model folder or run folder (needed)", 0},
@@ -36,13 +37,7 @@ static const struct argp_option argp_options[] = {
     {"positive", KEY_POSITIVE, NULL, 0, "Every finding that is present by its threshold (0.5 where there is none)", 0},
     {"out", 'o', "FOLDER", 0, "Write heat maps, pictures and " REPORT " here", 0},
     {"png", KEY_PNG, "on|off", 0, "Pictures too (default on)", 0},
-    {"layer", KEY_LAYER, "NAME", 0, "Features to look at (default: the encoder's; a wrong name lists them)", 0},
-    {"weights", KEY_WEIGHTS, "RULE", 0,
-     "How features are weighted: by their mean gradient over the whole grid (all, Grad-CAM), over each slab of slices "
-     "(slab), or by their own (cell, HiResCAM); default auto: slab or cell, what suits the encoder",
-     0},
-    {"prompts", 'p', "NAME|FILE.json", 0, "Prompt bank of a model without classifier (default: the model's)", 0},
-    CTS_OPTION_RECIPE,
+    CTS_EXPLAIN_OPTIONS,
     {0}};
 
 static void check(struct argp_state *state, const options *o)
@@ -78,19 +73,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "--png: got %s, allowed: on, off", arg);
         o->png = !strcmp(arg, "on");
         return 0;
-    case KEY_LAYER:
-        o->how.layer = arg;
-        return 0;
-    case KEY_WEIGHTS:
-        if (cts_cam_weights_parse(&o->how.weights, arg))
-            argp_error(state, "--%s", cts_error());
-        return 0;
-    case 'p':
-        o->how.prompts = arg;
-        return 0;
-    case CTS_KEY_RECIPE:
-        o->over.recipe = arg;
-        return 0;
     case ARGP_KEY_ARG:
         if (o->scan)
             argp_error(state, "one VOLUME at a time, got %s as well", arg);
@@ -100,7 +82,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         check(state, o);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return cts_explain_option(key, arg, state, &o->how, &o->over);
     }
 }
 
