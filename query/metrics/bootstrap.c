@@ -34,7 +34,7 @@ static int number_patients(int64_t *number, const int64_t *patient, size_t n, si
     for (size_t i = 0; i < n; i++)
         s[i] = (seen){patient[i], i};
     qsort(s, n, sizeof *s, by_patient);
-    for (size_t i = 0, first = 0; i < n; i++) { /* for now: the row where the patient is met first */
+    for (size_t i = 0, first = 0; i < n; i++) { /* the row where its patient is met first */
         if (s[i].patient != s[first].patient)
             first = i;
         number[s[i].row] = (int64_t)s[first].row;
