@@ -132,7 +132,7 @@ static int put_weight(pass *s, const cts_weight *t)
         if (rc == CTS_OK &&
             (rc = check_finite(s, t, plain ? (const void *)part.data : s->buffer, part.count)) == CTS_OK)
             rc = put(s, plain ? (const void *)part.data : s->buffer, part.count);
-        cts_weight_release(s->weights, &part);
+        cts_weight_release(&part);
     }
     return rc;
 }

@@ -6,7 +6,8 @@
 
 #include "encoders/import/weights.h"
 #include "kernels/base/check.h"
-#include "kernels/base/half.h"
+
+enum { PIECE = 256 }; /* elements converted at a time: 2 KB at most */
 
 static bool contiguous(const cts_weight *t)
 {
@@ -26,39 +27,6 @@ static uint64_t bits_at(const uint8_t *p, size_t bytes, bool swapped)
     for (size_t i = 0; i < bytes; i++)
         v |= (uint64_t)p[swapped ? bytes - 1 - i : i] << (8 * i);
     return v;
-}
-
-static float float_at(const uint8_t *p, cts_st_dtype dtype, bool swapped)
-{
-    uint64_t u = bits_at(p, cts_st_dtype_bytes(dtype), swapped);
-    uint32_t u32 = (uint32_t)u;
-    double d;
-    float f;
-
-    switch (dtype) {
-    case CTS_ST_F64:
-        memcpy(&d, &u, sizeof d);
-        return (float)d;
-    case CTS_ST_F32:
-        memcpy(&f, &u32, sizeof f);
-        return f;
-    case CTS_ST_F16:
-        return cts_f16_to_f32((uint16_t)u);
-    case CTS_ST_BF16:
-        return cts_bf16_to_f32((uint16_t)u);
-    case CTS_ST_I64:
-        return (float)(int64_t)u;
-    case CTS_ST_I32:
-        return (float)(int32_t)u32;
-    case CTS_ST_I16:
-        return (int16_t)u;
-    case CTS_ST_I8:
-        return (int8_t)u;
-    case CTS_ST_BOOL:
-        return u != 0;
-    default:
-        return (float)u;
-    }
 }
 
 static int64_t int_at(const uint8_t *p, cts_st_dtype dtype, bool swapped)
@@ -117,6 +85,28 @@ static bool walk_on(struct walk *w)
     return false;
 }
 
+/* The run's elements, brought together and into this machine's byte order piece by piece; returns the end of dst. */
+static float *run_to_f32(float *dst, const struct walk *w)
+{
+    uint8_t piece[PIECE * sizeof(uint64_t)];
+
+    for (int64_t done = 0; done < w->n; done += PIECE) {
+        cts_st_tensor s = {.name = w->t->name, .dtype = w->t->dtype, .data = piece};
+
+        s.count = cts_min_i64(PIECE, w->n - done);
+        for (int64_t i = 0; i < s.count; i++) {
+            const uint8_t *from = w->p + (done + i) * w->step;
+            uint8_t *to = piece + (size_t)i * w->bytes;
+
+            for (size_t b = 0; b < w->bytes; b++)
+                to[b] = from[w->t->swapped ? w->bytes - 1 - b : b];
+        }
+        cts_st_to_f32(dst, &s);
+        dst += s.count;
+    }
+    return dst;
+}
+
 void cts_weight_to_f32(float *dst, const cts_weight *t)
 {
     struct walk w = walk_of(t);
@@ -129,14 +119,9 @@ void cts_weight_to_f32(float *dst, const cts_weight *t)
         cts_st_to_f32(dst, &s);
         return;
     }
-    do {
-        if (t->dtype == CTS_ST_F32 && !t->swapped)
-            for (int64_t i = 0; i < w.n; i++)
-                memcpy(dst++, w.p + i * w.step, sizeof *dst);
-        else
-            for (int64_t i = 0; i < w.n; i++)
-                *dst++ = float_at(w.p + i * w.step, t->dtype, t->swapped);
-    } while (walk_on(&w));
+    do
+        dst = run_to_f32(dst, &w);
+    while (walk_on(&w));
 }
 
 void cts_weight_to_i64(int64_t *dst, const cts_weight *t)
@@ -153,12 +138,11 @@ void cts_weight_to_i64(int64_t *dst, const cts_weight *t)
 }
 
 /* Only whole pages: those at the ends are shared with the neighbours. Pages that are needed again come back. */
-void cts_weight_release(const cts_weights *w, const cts_weight *t)
+void cts_weight_release(const cts_weight *t)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)t->data, to;
     int64_t last = 0;
 
-    (void)w;
     if (!t->count)
         return;
     for (int i = 0; i < t->ndim; i++)

@@ -55,6 +55,6 @@ void cts_weight_to_f32(float *dst, const cts_weight *t);
 /* The same as integers: integer and boolean dtypes only (asserts otherwise). */
 void cts_weight_to_i64(int64_t *dst, const cts_weight *t);
 /* The pages behind t may be dropped: it has been used. Only a hint. */
-void cts_weight_release(const cts_weights *w, const cts_weight *t);
+void cts_weight_release(const cts_weight *t);
 
 #endif

@@ -380,7 +380,7 @@ static void test_release(void **state)
         for (int i = 0; i < 2; i++) {
             cts_weight_to_f32(got, cts_weights_at(w, i));
             assert_memory_equal(got, values[i], sizeof *values);
-            cts_weight_release(w, cts_weights_at(w, i));
+            cts_weight_release(cts_weights_at(w, i));
         }
     cts_weights_close(w);
     free(got);

@@ -87,7 +87,7 @@ void cts_test_weights_equal(const cts_weights *w, const char *expected_path)
         cts_test_weight_equals(got, want, true);
         if (dtypes)
             check_dtype(got, dtypes);
-        cts_weight_release(w, got);
+        cts_weight_release(got);
         cts_test_weight_equals(got, want, true); /* what was dropped comes back */
     }
     json_decref(dtypes);
